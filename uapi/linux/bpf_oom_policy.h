@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * The ABI of BPF_PROG_TYPE_OOM_POLICY: what a policy program is given when two
+ * sibling memory cgroups are compared, and what it may answer.
+ *
+ * The scalar fields of struct bpf_oom_ctx are stable: a program that reads only
+ * those needs no kernel headers and no BTF of the running kernel. The pointers
+ * are for kfuncs and for cgroup storage; what they point at is the kernel's own.
+ */
+#ifndef _UAPI__LINUX_BPF_OOM_POLICY_H__
+#define _UAPI__LINUX_BPF_OOM_POLICY_H__
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+/* What a program returns; the verifier refuses anything else. */
+enum bpf_oom_verdict {
+	BPF_OOM_EQUAL	= 0,	/* no preference: the kernel breaks the tie */
+	BPF_OOM_FIRST	= 1,	/* candidate 1 is the better victim */
+	BPF_OOM_SECOND	= 2,	/* candidate 2 is the better victim */
+	BPF_OOM_ABSTAIN	= 3,	/* stop here: oom_badness() picks below the parent */
+};
+
+/* ctx->flags: the kind of event. */
+enum bpf_oom_event_flags {
+	BPF_OOM_EVENT_GLOBAL	= (1U << 0),	/* the whole machine is short */
+	BPF_OOM_EVENT_MEMCG	= (1U << 1),	/* a memcg has met its limit */
+	BPF_OOM_EVENT_SYSRQ	= (1U << 2),	/* somebody asked by sysrq-f */
+	BPF_OOM_EVENT_EARLY	= (1U << 3),	/* asked for before it was too late */
+	BPF_OOM_EVENT_DRY_RUN	= (1U << 4),	/* nobody is going to be killed */
+};
+
+/* link_create.oom_policy.flags */
+enum bpf_oom_policy_flags {
+	/* also govern memcg OOMs, not only global ones */
+	BPF_F_OOM_POLICY_MEMCG		= (1U << 0),
+	/* kill every killable task of the chosen memcg */
+	BPF_F_OOM_POLICY_KILL_ALL	= (1U << 1),
+	/* tasks directly in the root cgroup take part as one candidate */
+	BPF_F_OOM_POLICY_ROOT_TASKS	= (1U << 2),
+};
+
+struct cgroup;
+struct task_struct;
+
+/*
+ * Read-only but for the scratch words. A scratch word is zero when its
+ * candidate first appears in a pass over siblings and then travels with the
+ * candidate, so that the best one so far need not be looked up at every call.
+ */
+struct bpf_oom_ctx {
+	__u64 cgroup_id_1;		/* cgroup v2 ids */
+	__u64 cgroup_id_2;
+	__u64 usage_1;			/* bytes: memory charged to the candidate */
+	__u64 usage_2;
+	__u64 swap_1;			/* bytes: swap charged to the candidate */
+	__u64 swap_2;
+	__u32 pid_1;			/* task stage only, else 0 */
+	__u32 pid_2;
+	__s32 oom_score_adj_1;		/* task stage only, else 0 */
+	__s32 oom_score_adj_2;
+	__u32 level;			/* below the scope, 1 = its children */
+	__u32 flags;			/* BPF_OOM_EVENT_* */
+	__u64 scratch_1;		/* writable */
+	__u64 scratch_2;		/* writable */
+	__bpf_md_ptr(struct cgroup *, cgroup_1);
+	__bpf_md_ptr(struct cgroup *, cgroup_2);
+	__bpf_md_ptr(struct task_struct *, task_1);	/* task stage only */
+	__bpf_md_ptr(struct task_struct *, task_2);	/* task stage only */
+};
+
+#endif /* _UAPI__LINUX_BPF_OOM_POLICY_H__ */
