@@ -63,6 +63,7 @@ struct bpf_oom_ctx {
 	__u32 flags;			/* BPF_OOM_EVENT_* */
 	__u64 scratch_1;		/* writable */
 	__u64 scratch_2;		/* writable */
+
 	__bpf_md_ptr(struct cgroup *, cgroup_1);
 	__bpf_md_ptr(struct cgroup *, cgroup_2);
 	__bpf_md_ptr(struct task_struct *, task_1);	/* task stage only */
