@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What kernel/bpf/oom_policy.c (program type, link) and mm/oom_policy.c
+ * (selection) share: the attached policy and its counters.
+ */
+#ifndef _LINUX_BPF_OOM_POLICY_H
+#define _LINUX_BPF_OOM_POLICY_H
+
+#include <linux/bpf.h>
+#include <linux/oom_policy.h>
+#include <uapi/linux/bpf_oom_policy.h>
+
+#ifdef CONFIG_BPF_OOM_POLICY
+
+#define OOM_POLICY_DEFAULT_BUDGET_US	(100 * USEC_PER_MSEC)
+
+enum oom_policy_fallback {
+	OOM_POLICY_NONE_ELIGIBLE,
+	OOM_POLICY_BUDGET,
+	OOM_POLICY_ABSTAINED,
+	OOM_POLICY_DISABLED,
+	OOM_POLICY_IN_FLIGHT,
+	NR_OOM_POLICY_FALLBACKS
+};
+
+/**
+ * struct oom_policy - a policy program attached to a memcg
+ * @link: the link that user space holds; link.prog is replaced by an update
+ * @memcg: where it is attached, NULL once detached; oom_policy_mutex
+ * @stage: which slot of the memcg it occupies
+ * @flags: BPF_F_OOM_POLICY_*
+ * @budget_us: how long a selection may take
+ * @stats: counters; written under oom_lock, read without
+ */
+struct oom_policy {
+	struct bpf_link link;
+	struct mem_cgroup *memcg;
+	enum oom_policy_stage stage;
+	u32 flags;
+	u32 budget_us;
+	struct {
+		u64 selections;
+		u64 comparisons;
+		u64 kills;
+		u64 fallbacks[NR_OOM_POLICY_FALLBACKS];
+		u64 last_victim;
+		u64 last_ns;
+		u64 worst_ns;
+	} stats;
+};
+
+int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog);
+
+#else
+
+static inline int bpf_oom_policy_link_attach(const union bpf_attr *attr,
+					     struct bpf_prog *prog)
+{
+	return -EOPNOTSUPP;
+}
+
+#endif /* CONFIG_BPF_OOM_POLICY */
+
+static inline int bpf_oom_policy_check_attach_type(enum bpf_attach_type type)
+{
+	return type == BPF_OOM_POLICY ? 0 : -EINVAL;
+}
+
+#endif /* _LINUX_BPF_OOM_POLICY_H */

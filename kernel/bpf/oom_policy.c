@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF_PROG_TYPE_OOM_POLICY: a program that compares two sibling memcgs and says
+ * which is the better victim. This file is the program type and its link;
+ * mm/oom_policy.c asks the program.
+ *
+ * A link occupies one slot of one memcg. It goes away with its last reference,
+ * by BPF_LINK_DETACH or with the cgroup, whichever comes first.
+ *
+ * oom_policy_mutex serializes everything that changes a slot or a link's
+ * program. It nests inside cgroup_mutex. Selection never takes it: it reads
+ * slots and programs under RCU, and holds a reference on a link whose program
+ * it goes on asking.
+ */
+
+#include <linux/bpf.h>
+#include <linux/bpf_oom_policy.h>
+#include <linux/btf_ids.h>
+#include <linux/cgroup.h>
+#include <linux/filter.h>
+#include <linux/memcontrol.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#define OOM_POLICY_FLAGS	(BPF_F_OOM_POLICY_MEMCG |	\
+				 BPF_F_OOM_POLICY_KILL_ALL |	\
+				 BPF_F_OOM_POLICY_ROOT_TASKS)
+
+static DEFINE_MUTEX(oom_policy_mutex);
+
+static struct oom_policy *to_oom_policy(const struct bpf_link *link)
+{
+	return container_of(link, struct oom_policy, link);
+}
+
+static void oom_policy_detach(struct oom_policy *policy)
+{
+	lockdep_assert_held(&oom_policy_mutex);
+
+	if (!policy->memcg)
+		return;
+
+	RCU_INIT_POINTER(policy->memcg->oom_policy.policy[policy->stage], NULL);
+	policy->memcg = NULL;
+}
+
+/**
+ * oom_policy_memcg_offline - detach what is attached to a memcg that goes away
+ * @memcg: the memcg; cgroup_mutex is held
+ *
+ * The links stay, detached, until their last reference is dropped.
+ */
+void oom_policy_memcg_offline(struct mem_cgroup *memcg)
+{
+	struct oom_policy_memcg *slots = &memcg->oom_policy;
+	struct oom_policy *policy;
+	int stage;
+
+	mutex_lock(&oom_policy_mutex);
+	slots->offline = true;
+	for (stage = 0; stage < NR_OOM_POLICY_STAGES; stage++) {
+		policy = rcu_dereference_protected(slots->policy[stage],
+						   lockdep_is_held(&oom_policy_mutex));
+		if (policy)
+			oom_policy_detach(policy);
+	}
+	mutex_unlock(&oom_policy_mutex);
+}
+
+static int oom_policy_link_detach(struct bpf_link *link)
+{
+	mutex_lock(&oom_policy_mutex);
+	oom_policy_detach(to_oom_policy(link));
+	mutex_unlock(&oom_policy_mutex);
+	return 0;
+}
+
+/*
+ * The branch follows the link and not the slot: an event that has asked a policy
+ * holds a reference on its link, and has to come to its end through the branch.
+ */
+static void oom_policy_link_release(struct bpf_link *link)
+{
+	oom_policy_link_detach(link);
+	static_branch_dec(&oom_policy_attached);
+}
+
+static void oom_policy_link_dealloc(struct bpf_link *link)
+{
+	kfree(to_oom_policy(link));
+}
+
+static int oom_policy_link_update(struct bpf_link *link, struct bpf_prog *new_prog,
+				  struct bpf_prog *old_prog)
+{
+	guard(mutex)(&oom_policy_mutex);
+
+	if (old_prog && old_prog != link->prog)
+		return -EPERM;
+	if (new_prog->type != link->prog->type ||
+	    new_prog->expected_attach_type != link->prog->expected_attach_type)
+		return -EINVAL;
+	if (!to_oom_policy(link)->memcg)
+		return -ENOLINK;
+
+	old_prog = xchg(&link->prog, new_prog);
+	bpf_prog_put(old_prog);
+	return 0;
+}
+
+static u64 oom_policy_cgroup_id(struct oom_policy *policy)
+{
+	guard(mutex)(&oom_policy_mutex);
+
+	return policy->memcg ? cgroup_id(policy->memcg->css.cgroup) : 0;
+}
+
+static int oom_policy_link_fill_info(const struct bpf_link *link,
+				     struct bpf_link_info *info)
+{
+	struct oom_policy *policy = to_oom_policy(link);
+
+	info->oom_policy.cgroup_id = oom_policy_cgroup_id(policy);
+	info->oom_policy.attach_type = policy->stage == OOM_POLICY_STAGE_TASK ?
+				       BPF_OOM_POLICY_TASK : BPF_OOM_POLICY;
+	info->oom_policy.flags = policy->flags;
+	info->oom_policy.budget_us = policy->budget_us;
+	info->oom_policy.grace_ms = 0;
+	info->oom_policy.selections = READ_ONCE(policy->stats.selections);
+	info->oom_policy.comparisons = READ_ONCE(policy->stats.comparisons);
+	info->oom_policy.kills = READ_ONCE(policy->stats.kills);
+	info->oom_policy.fallback_none_eligible =
+		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_NONE_ELIGIBLE]);
+	info->oom_policy.fallback_budget =
+		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_BUDGET]);
+	info->oom_policy.fallback_abstain =
+		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_ABSTAINED]);
+	info->oom_policy.fallback_disabled =
+		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_DISABLED]);
+	info->oom_policy.fallback_in_flight =
+		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_IN_FLIGHT]);
+	info->oom_policy.last_victim_cgroup_id = READ_ONCE(policy->stats.last_victim);
+	info->oom_policy.last_ns = READ_ONCE(policy->stats.last_ns);
+	info->oom_policy.worst_ns = READ_ONCE(policy->stats.worst_ns);
+	return 0;
+}
+
+static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
+					struct seq_file *seq)
+{
+	struct bpf_link_info info = {};
+
+	oom_policy_link_fill_info(link, &info);
+	seq_printf(seq,
+		   "cgroup_id:\t%llu\n"
+		   "attach_type:\t%u\n"
+		   "flags:\t%#x\n"
+		   "budget_us:\t%u\n"
+		   "grace_ms:\t%u\n"
+		   "selections:\t%llu\n"
+		   "comparisons:\t%llu\n"
+		   "kills:\t%llu\n"
+		   "fallback_none_eligible:\t%llu\n"
+		   "fallback_budget:\t%llu\n"
+		   "fallback_abstain:\t%llu\n"
+		   "fallback_disabled:\t%llu\n"
+		   "fallback_in_flight:\t%llu\n"
+		   "last_victim_cgroup_id:\t%llu\n"
+		   "last_ns:\t%llu\n"
+		   "worst_ns:\t%llu\n",
+		   info.oom_policy.cgroup_id,
+		   info.oom_policy.attach_type,
+		   info.oom_policy.flags,
+		   info.oom_policy.budget_us,
+		   info.oom_policy.grace_ms,
+		   info.oom_policy.selections,
+		   info.oom_policy.comparisons,
+		   info.oom_policy.kills,
+		   info.oom_policy.fallback_none_eligible,
+		   info.oom_policy.fallback_budget,
+		   info.oom_policy.fallback_abstain,
+		   info.oom_policy.fallback_disabled,
+		   info.oom_policy.fallback_in_flight,
+		   info.oom_policy.last_victim_cgroup_id,
+		   info.oom_policy.last_ns,
+		   info.oom_policy.worst_ns);
+}
+
+static const struct bpf_link_ops oom_policy_link_ops = {
+	.release = oom_policy_link_release,
+	.dealloc_deferred = oom_policy_link_dealloc,
+	.detach = oom_policy_link_detach,
+	.update_prog = oom_policy_link_update,
+	.fill_link_info = oom_policy_link_fill_info,
+	.show_fdinfo = oom_policy_link_show_fdinfo,
+};
+
+static int oom_policy_check_attr(const union bpf_attr *attr)
+{
+	const size_t used = offsetofend(union bpf_attr, link_create.oom_policy.grace_ms);
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+
+	if (attr->link_create.flags ||
+	    attr->link_create.oom_policy.flags & ~OOM_POLICY_FLAGS ||
+	    attr->link_create.oom_policy.grace_ms)
+		return -EINVAL;
+
+	/* The padding, and what the other link types have behind it. */
+	if (memchr_inv((void *)attr + used, 0,
+		       offsetofend(union bpf_attr, link_create) - used))
+		return -EINVAL;
+
+	return 0;
+}
+
+static struct mem_cgroup *oom_policy_get_memcg(int cgroup_fd)
+{
+	struct cgroup_subsys_state *css;
+	struct cgroup *cgrp;
+
+	cgrp = cgroup_get_from_fd(cgroup_fd);
+	if (IS_ERR(cgrp))
+		return ERR_CAST(cgrp);
+
+	/* Its own css: an ancestor's would silently govern more than asked for. */
+	rcu_read_lock();
+	css = rcu_dereference(cgrp->subsys[memory_cgrp_id]);
+	if (!css)
+		css = ERR_PTR(-EOPNOTSUPP);
+	else if (!css_tryget_online(css))
+		css = ERR_PTR(-ENOENT);
+	rcu_read_unlock();
+
+	cgroup_put(cgrp);
+	return IS_ERR(css) ? ERR_CAST(css) : mem_cgroup_from_css(css);
+}
+
+static int oom_policy_attach(struct oom_policy *policy, struct mem_cgroup *memcg)
+{
+	struct oom_policy_memcg *slots = &memcg->oom_policy;
+
+	guard(mutex)(&oom_policy_mutex);
+
+	if (slots->offline)
+		return -ENOENT;
+	if (rcu_access_pointer(slots->policy[policy->stage]))
+		return -EBUSY;
+
+	policy->memcg = memcg;
+	rcu_assign_pointer(slots->policy[policy->stage], policy);
+	static_branch_inc(&oom_policy_attached);
+	return 0;
+}
+
+/**
+ * bpf_oom_policy_link_attach - BPF_LINK_CREATE for an OOM policy
+ * @attr: link_create: target_fd is a cgroup v2 directory, oom_policy the options
+ * @prog: program of BPF_PROG_TYPE_OOM_POLICY; its reference passes to the link
+ *
+ * Return: the link's file descriptor; -EPERM without CAP_SYS_ADMIN in the
+ * initial user namespace; -EINVAL for unknown flags or non-zero padding; -EBADF
+ * if target_fd is not a cgroup v2 directory; -ENOENT if that cgroup is being
+ * removed; -EOPNOTSUPP if the memory controller is not enabled there or not on
+ * v2; -EBUSY if the slot is taken; -ENOMEM, or what bpf_link_prime() returns.
+ */
+int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog)
+{
+	struct bpf_link_primer link_primer;
+	struct mem_cgroup *memcg;
+	struct oom_policy *policy;
+	int err;
+
+	err = oom_policy_check_attr(attr);
+	if (err)
+		return err;
+
+	memcg = oom_policy_get_memcg(attr->link_create.target_fd);
+	if (IS_ERR(memcg))
+		return PTR_ERR(memcg);
+
+	policy = kzalloc(sizeof(*policy), GFP_USER);
+	if (!policy) {
+		err = -ENOMEM;
+		goto out_put;
+	}
+
+	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY,
+		      &oom_policy_link_ops, prog);
+	policy->stage = OOM_POLICY_STAGE_MEMCG;
+	policy->flags = attr->link_create.oom_policy.flags;
+	policy->budget_us = attr->link_create.oom_policy.budget_us ?:
+			    OOM_POLICY_DEFAULT_BUDGET_US;
+
+	err = bpf_link_prime(&policy->link, &link_primer);
+	if (err) {
+		kfree(policy);
+		goto out_put;
+	}
+
+	err = oom_policy_attach(policy, memcg);
+	if (err) {
+		bpf_link_cleanup(&link_primer);
+		goto out_put;
+	}
+
+	css_put(&memcg->css);
+	return bpf_link_settle(&link_primer);
+
+out_put:
+	css_put(&memcg->css);
+	return err;
+}
+
+const struct bpf_prog_ops oom_policy_prog_ops = {
+};
+
+static bool oom_policy_ptr_access(struct bpf_insn_access_aux *info,
+				  enum bpf_access_type type, int size, u32 btf_id)
+{
+	if (type == BPF_WRITE || size != sizeof(__u64))
+		return false;
+
+	info->btf = bpf_get_btf_vmlinux();
+	if (IS_ERR_OR_NULL(info->btf))
+		return false;
+
+	info->btf_id = btf_id;
+	info->reg_type = PTR_TO_BTF_ID | PTR_TRUSTED;
+	return true;
+}
+
+/* The context is what the program reads: no access is ever rewritten. */
+static bool oom_policy_is_valid_access(int off, int size, enum bpf_access_type type,
+				       const struct bpf_prog *prog,
+				       struct bpf_insn_access_aux *info)
+{
+	if (off < 0 || off >= sizeof(struct bpf_oom_ctx) || off % size)
+		return false;
+
+	switch (off) {
+	case bpf_ctx_range(struct bpf_oom_ctx, cgroup_1):
+	case bpf_ctx_range(struct bpf_oom_ctx, cgroup_2):
+		return oom_policy_ptr_access(info, type, size,
+					     bpf_cgroup_btf_id[0]);
+	case bpf_ctx_range(struct bpf_oom_ctx, task_1):
+	case bpf_ctx_range(struct bpf_oom_ctx, task_2):
+		if (prog->expected_attach_type != BPF_OOM_POLICY_TASK)
+			return false;
+		return oom_policy_ptr_access(info, type, size,
+					     btf_tracing_ids[BTF_TRACING_TYPE_TASK]);
+	case bpf_ctx_range_till(struct bpf_oom_ctx, scratch_1, scratch_2):
+		return true;
+	case bpf_ctx_range_till(struct bpf_oom_ctx, pid_1, flags):
+		return type == BPF_READ && size <= sizeof(__u32);
+	default:
+		return type == BPF_READ;
+	}
+}
+
+/* Creating an element allocates, which nothing may do while memory is short. */
+BPF_CALL_5(bpf_oom_policy_storage_get, struct bpf_map *, map,
+	   struct cgroup *, cgroup, void *, value, u64, flags, gfp_t, gfp_flags)
+{
+	if (flags)
+		return (unsigned long)NULL;
+
+	return bpf_cgrp_storage_get_proto.func((unsigned long)map,
+					       (unsigned long)cgroup,
+					       (unsigned long)value, flags,
+					       gfp_flags);
+}
+
+static const struct bpf_func_proto bpf_oom_policy_storage_get_proto = {
+	.func		= bpf_oom_policy_storage_get,
+	.gpl_only	= false,
+	.ret_type	= RET_PTR_TO_MAP_VALUE_OR_NULL,
+	.arg1_type	= ARG_CONST_MAP_PTR,
+	.arg2_type	= ARG_PTR_TO_BTF_ID_OR_NULL,
+	.arg2_btf_id	= &bpf_cgroup_btf_id[0],
+	.arg3_type	= ARG_PTR_TO_MAP_VALUE_OR_NULL,
+	.arg4_type	= ARG_ANYTHING,
+};
+
+static const struct bpf_func_proto *
+oom_policy_func_proto(enum bpf_func_id func_id, const struct bpf_prog *prog)
+{
+	switch (func_id) {
+	case BPF_FUNC_cgrp_storage_get:
+		return &bpf_oom_policy_storage_get_proto;
+	case BPF_FUNC_cgrp_storage_delete:
+		return &bpf_cgrp_storage_delete_proto;
+	default:
+		return bpf_base_func_proto(func_id, prog);
+	}
+}
+
+const struct bpf_verifier_ops oom_policy_verifier_ops = {
+	.is_valid_access	= oom_policy_is_valid_access,
+	.get_func_proto		= oom_policy_func_proto,
+};
