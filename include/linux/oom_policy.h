@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the OOM killer, the memory controller and fork call when a BPF OOM
+ * policy may have a say, and the state that a policy keeps in each memcg.
+ *
+ * Everything here is a no-op without CONFIG_BPF_OOM_POLICY. With it, and with
+ * nothing attached, a selection costs one static branch.
+ */
+#ifndef _LINUX_OOM_POLICY_H
+#define _LINUX_OOM_POLICY_H
+
+#include <linux/atomic.h>
+#include <linux/jump_label.h>
+#include <linux/types.h>
+
+struct mem_cgroup;
+struct oom_control;
+struct oom_policy;
+struct task_struct;
+
+typedef int (*oom_policy_task_fn)(struct task_struct *task, void *arg);
+
+#ifdef CONFIG_BPF_OOM_POLICY
+
+enum oom_policy_stage {
+	OOM_POLICY_STAGE_MEMCG,
+	OOM_POLICY_STAGE_TASK,
+	NR_OOM_POLICY_STAGES
+};
+
+/**
+ * struct oom_policy_memcg - what a memcg knows about policies
+ * @policy: the attached policies; written under oom_policy_mutex, read under RCU
+ * @offline: no further attachment; oom_policy_mutex
+ * @mark: number of the last event that found nothing to kill here; oom_lock
+ * @dry_mark: the same for rehearsals; oom_policy_dry_mutex
+ */
+struct oom_policy_memcg {
+	struct oom_policy __rcu *policy[NR_OOM_POLICY_STAGES];
+	bool offline;
+	u64 mark;
+	u64 dry_mark;
+};
+
+DECLARE_STATIC_KEY_FALSE(oom_policy_attached);
+extern atomic_t oom_policy_victims;
+
+bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate);
+void __oom_policy_report(struct oom_control *oc);
+bool __oom_policy_dump_tasks(struct oom_control *oc, oom_policy_task_fn dump);
+void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
+			   const char *message);
+void __oom_policy_done(struct oom_control *oc);
+void oom_policy_memcg_offline(struct mem_cgroup *memcg);
+
+static inline bool oom_policy_active(void)
+{
+	return static_branch_unlikely(&oom_policy_attached);
+}
+
+/* signal->oom_mm has been set: somebody is dying until its signal is freed. */
+static inline void oom_policy_victim_begin(void)
+{
+	atomic_inc(&oom_policy_victims);
+}
+
+static inline void oom_policy_victim_end(void)
+{
+	atomic_dec(&oom_policy_victims);
+}
+
+#else /* !CONFIG_BPF_OOM_POLICY */
+
+struct oom_policy_memcg {};
+
+static inline bool oom_policy_active(void)
+{
+	return false;
+}
+
+static inline bool __oom_policy_select(struct oom_control *oc,
+				       oom_policy_task_fn evaluate)
+{
+	return false;
+}
+
+static inline void __oom_policy_report(struct oom_control *oc) {}
+
+static inline bool __oom_policy_dump_tasks(struct oom_control *oc,
+					   oom_policy_task_fn dump)
+{
+	return false;
+}
+
+static inline void __oom_policy_kill_all(struct oom_control *oc,
+					 oom_policy_task_fn kill,
+					 const char *message) {}
+static inline void __oom_policy_done(struct oom_control *oc) {}
+static inline void oom_policy_memcg_offline(struct mem_cgroup *memcg) {}
+static inline void oom_policy_victim_begin(void) {}
+static inline void oom_policy_victim_end(void) {}
+
+#endif /* CONFIG_BPF_OOM_POLICY */
+
+/**
+ * oom_policy_select - let the attached policies choose a victim
+ * @oc: the event; oc->chosen must be NULL
+ * @evaluate: the stock judgement of one task, called with @oc as argument
+ *
+ * Called under oom_lock. Allocates nothing and takes no sleeping lock.
+ *
+ * Return: true if the decision is made (oc->chosen is a task with a reference
+ * held, or -1UL where a victim is still dying); false if the stock scan has to
+ * decide, with @oc as it was.
+ */
+static inline bool oom_policy_select(struct oom_control *oc,
+				     oom_policy_task_fn evaluate)
+{
+	return oom_policy_active() && __oom_policy_select(oc, evaluate);
+}
+
+/**
+ * oom_policy_report - say which policy chose, and how, in the OOM report
+ * @oc: the event; nothing is printed if no policy took part in it
+ */
+static inline void oom_policy_report(struct oom_control *oc)
+{
+	if (oom_policy_active())
+		__oom_policy_report(oc);
+}
+
+/**
+ * oom_policy_dump_tasks - dump the tasks of the chosen memcg only
+ * @oc: the event
+ * @dump: prints one task, called with @oc as argument
+ *
+ * Return: false if no policy chose a memcg: all tasks are to be dumped.
+ */
+static inline bool oom_policy_dump_tasks(struct oom_control *oc,
+					 oom_policy_task_fn dump)
+{
+	return oom_policy_active() && __oom_policy_dump_tasks(oc, dump);
+}
+
+/**
+ * oom_policy_kill_all - kill the rest of the chosen memcg if the policy says so
+ * @oc: the event, its victim already killed
+ * @kill: kills one task, called with @message as argument
+ * @message: what the kill is to be called in the log
+ */
+static inline void oom_policy_kill_all(struct oom_control *oc,
+				       oom_policy_task_fn kill,
+				       const char *message)
+{
+	if (oom_policy_active())
+		__oom_policy_kill_all(oc, kill, message);
+}
+
+/**
+ * oom_policy_done - the event is over: count it, drop what it pinned
+ * @oc: the event; called under oom_lock
+ *
+ * The branch stays on while an event holds a reference on a link.
+ */
+static inline void oom_policy_done(struct oom_control *oc)
+{
+	if (oom_policy_active())
+		__oom_policy_done(oc);
+}
+
+#endif /* _LINUX_OOM_POLICY_H */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM oom_policy
+
+#if !defined(_TRACE_OOM_POLICY_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _TRACE_OOM_POLICY_H
+
+#include <linux/bpf_oom_policy.h>
+#include <linux/tracepoint.h>
+
+TRACE_DEFINE_ENUM(OOM_POLICY_NONE_ELIGIBLE);
+TRACE_DEFINE_ENUM(OOM_POLICY_BUDGET);
+TRACE_DEFINE_ENUM(OOM_POLICY_ABSTAINED);
+TRACE_DEFINE_ENUM(OOM_POLICY_DISABLED);
+TRACE_DEFINE_ENUM(OOM_POLICY_IN_FLIGHT);
+
+#define show_oom_policy_verdict(verdict)			\
+	__print_symbolic(verdict,				\
+			 { BPF_OOM_EQUAL, "equal" },		\
+			 { BPF_OOM_FIRST, "first" },		\
+			 { BPF_OOM_SECOND, "second" },		\
+			 { BPF_OOM_ABSTAIN, "abstain" })
+
+#define show_oom_policy_reason(reason)				\
+	__print_symbolic(reason,				\
+			 { OOM_POLICY_NONE_ELIGIBLE, "none eligible" }, \
+			 { OOM_POLICY_BUDGET, "budget" },	\
+			 { OOM_POLICY_ABSTAINED, "abstain" },	\
+			 { OOM_POLICY_DISABLED, "disabled" },	\
+			 { OOM_POLICY_IN_FLIGHT, "in flight" })
+
+/* One run of a program: candidate ids, depth below the scope, its answer. */
+TRACE_EVENT(oom_policy_compare,
+	    TP_PROTO(const struct bpf_oom_ctx *ctx, u32 verdict),
+
+	    TP_ARGS(ctx, verdict),
+
+	    TP_STRUCT__entry(__field(u64, cgroup_id_1)
+			     __field(u64, cgroup_id_2)
+			     __field(u32, level)
+			     __field(u32, verdict)),
+
+	    TP_fast_assign(__entry->cgroup_id_1 = ctx->cgroup_id_1;
+			   __entry->cgroup_id_2 = ctx->cgroup_id_2;
+			   __entry->level = ctx->level;
+			   __entry->verdict = verdict;),
+
+	    TP_printk("level=%u cgroup_id_1=%llu cgroup_id_2=%llu verdict=%s",
+		      __entry->level, __entry->cgroup_id_1, __entry->cgroup_id_2,
+		      show_oom_policy_verdict(__entry->verdict))
+);
+
+/* A policy has led to a victim; ns is what the whole selection took. */
+TRACE_EVENT(oom_policy_select,
+	    TP_PROTO(u64 scope_id, u64 victim_id, pid_t pid, u32 compared, u64 ns),
+
+	    TP_ARGS(scope_id, victim_id, pid, compared, ns),
+
+	    TP_STRUCT__entry(__field(u64, scope_id)
+			     __field(u64, victim_id)
+			     __field(u64, ns)
+			     __field(pid_t, pid)
+			     __field(u32, compared)),
+
+	    TP_fast_assign(__entry->scope_id = scope_id;
+			   __entry->victim_id = victim_id;
+			   __entry->ns = ns;
+			   __entry->pid = pid;
+			   __entry->compared = compared;),
+
+	    TP_printk("scope_id=%llu victim_id=%llu pid=%d compared=%u ns=%llu",
+		      __entry->scope_id, __entry->victim_id, __entry->pid,
+		      __entry->compared, __entry->ns)
+);
+
+/* No policy decides: why, and how long it took to find out. */
+TRACE_EVENT(oom_policy_fallback,
+	    TP_PROTO(u64 scope_id, u32 reason, u64 ns),
+
+	    TP_ARGS(scope_id, reason, ns),
+
+	    TP_STRUCT__entry(__field(u64, scope_id)
+			     __field(u64, ns)
+			     __field(u32, reason)),
+
+	    TP_fast_assign(__entry->scope_id = scope_id;
+			   __entry->ns = ns;
+			   __entry->reason = reason;),
+
+	    TP_printk("scope_id=%llu reason=%s ns=%llu", __entry->scope_id,
+		      show_oom_policy_reason(__entry->reason), __entry->ns)
+);
+
+#endif /* _TRACE_OOM_POLICY_H */
+
+#include <trace/define_trace.h>

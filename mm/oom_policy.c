@@ -1,0 +1,893 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Selection of an OOM victim by BPF policies.
+ *
+ * From the scope of the event (the root, or the memcg that met its limit) the
+ * children of one memcg at a time play a tournament, with a policy program as
+ * the judge of each pair; the winner's children play next, down to a leaf, and
+ * oom_badness() picks a task inside it. A leaf with nobody to kill is marked
+ * and the next-best sibling takes its place, so that in the end there is a
+ * victim or the stock killer decides.
+ *
+ * Whatever the programs answer, a selection ends: each try of a leaf finds a
+ * victim or marks a memcg that is not looked at again, and the time budget ends
+ * even that. Nothing here allocates, sleeps on a lock or prints while choosing.
+ *
+ * oom_lock serializes events: it protects the one event below, the marks in the
+ * memcgs and the counters of the policies. Children are walked under RCU. A
+ * memcg is used outside of RCU only with a reference to it or to one below it.
+ */
+
+#define pr_fmt(fmt) "oom_policy: " fmt
+
+#include <linux/bpf_oom_policy.h>
+#include <linux/cgroup.h>
+#include <linux/filter.h>
+#include <linux/init.h>
+#include <linux/kernel.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/page_counter.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sysctl.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/oom_policy.h>
+
+/* Levels that the report can show; deeper ones are chosen, but not reported. */
+#define OOM_POLICY_STEPS	32
+
+/* Siblings looked at in one RCU read-side critical section. */
+#define OOM_POLICY_RCU_BATCH	1024
+
+DEFINE_STATIC_KEY_FALSE(oom_policy_attached);
+
+/* Signal structs with an oom_mm: a superset of the victims still dying. */
+atomic_t oom_policy_victims = ATOMIC_INIT(0);
+
+static int sysctl_oom_policy_enabled = 1;
+
+/*
+ * The tournament and the walk. They know nothing of memcgs: a node is whatever
+ * the callbacks take it for.
+ */
+
+struct oom_cand {
+	void *node;
+	u64 id;
+	u64 usage;	/* bytes */
+	u64 swap;	/* bytes */
+	u64 scratch;	/* the program's */
+};
+
+/**
+ * struct oom_match - one pass over siblings
+ * @best: the best victim so far
+ * @runner: of those that lost to @best itself, the one with most to free
+ * @dropped: node that the last call let go of, or NULL
+ * @eligible: how many have taken part
+ * @compared: how often the judge was asked
+ */
+struct oom_match {
+	struct oom_cand best;
+	struct oom_cand runner;
+	void *dropped;
+	unsigned int eligible;
+	unsigned int compared;
+};
+
+typedef int (*oom_compare_fn)(void *arg, struct oom_cand *best, struct oom_cand *next);
+
+/* The tie rule: more usage, then more swap, then the lower id. */
+static bool oom_cand_larger(const struct oom_cand *a, const struct oom_cand *b)
+{
+	if (a->usage != b->usage)
+		return a->usage > b->usage;
+	if (a->swap != b->swap)
+		return a->swap > b->swap;
+	return a->id < b->id;
+}
+
+/*
+ * Let @next play against the best so far. Returns 0, BPF_OOM_ABSTAIN, or the
+ * negative errno of the judge, in which cases the match is over.
+ */
+static int oom_match_play(struct oom_match *match, struct oom_cand *next,
+			  oom_compare_fn compare, void *arg)
+{
+	int verdict;
+
+	match->dropped = NULL;
+	if (!match->eligible++) {
+		match->best = *next;
+		return 0;
+	}
+
+	match->dropped = next->node;
+	verdict = compare(arg, &match->best, next);
+	if (verdict < 0)
+		return verdict;
+
+	match->compared++;
+	if (verdict == BPF_OOM_ABSTAIN)
+		return verdict;
+
+	if (verdict == BPF_OOM_SECOND ||
+	    (verdict == BPF_OOM_EQUAL && oom_cand_larger(next, &match->best))) {
+		match->dropped = match->runner.node;
+		match->runner = match->best;
+		match->best = *next;
+	} else if (!match->runner.node || oom_cand_larger(next, &match->runner)) {
+		match->dropped = match->runner.node;
+		match->runner = *next;
+	}
+	return 0;
+}
+
+enum oom_walk_choice {
+	OOM_WALK_LEAF,		/* no eligible child: the node's own tasks */
+	OOM_WALK_SUBTREE,	/* not to be split: all tasks below the node */
+	OOM_WALK_SELF,		/* own tasks have won against the children */
+	OOM_WALK_CHILD,		/* go on with the child */
+};
+
+/**
+ * struct oom_walk_ops - the tree that a walk goes through
+ * @choose: enum oom_walk_choice for a node, with *@child for OOM_WALK_CHILD, or
+ *	    a negative errno to give up
+ * @try: 1 if the node yields a victim, 0 if not, a negative errno to give up
+ * @mark: the node yielded none, do not choose it again
+ * @up: the parent of a node
+ */
+struct oom_walk_ops {
+	int (*choose)(void *arg, void *node, void **child);
+	int (*try)(void *arg, void *node, enum oom_walk_choice choice);
+	void (*mark)(void *arg, void *node);
+	void *(*up)(void *arg, void *node);
+};
+
+/*
+ * Go down from @start to a victim, backing up as long as there is something
+ * left to choose from. Returns 1 for a victim, -ESRCH if there is none, or what
+ * a callback gave up with.
+ */
+static int oom_walk(const struct oom_walk_ops *ops, void *arg, void *start)
+{
+	void *node = start;
+	int choice, ret;
+
+	for (;;) {
+		choice = ops->choose(arg, node, &node);
+		if (choice < 0)
+			return choice;
+		if (choice == OOM_WALK_CHILD)
+			continue;
+
+		ret = ops->try(arg, node, choice);
+		if (ret)
+			return ret;
+
+		ops->mark(arg, node);
+		if (choice == OOM_WALK_SELF)
+			continue;
+		if (node == start)
+			return -ESRCH;
+		node = ops->up(arg, node);
+	}
+}
+
+/* What the report says of one level. */
+struct oom_policy_step {
+	struct mem_cgroup *winner;	/* the leaf, or above it */
+	struct mem_cgroup *runner;	/* referenced, or NULL */
+	u64 winner_usage;
+	u64 runner_usage;
+	unsigned int level;
+	unsigned int eligible;
+	unsigned int compared;
+};
+
+/**
+ * struct oom_policy_event - one OOM event in which a policy may take part
+ * @oc: the event, NULL when it is over
+ * @evaluate: the stock judgement of a task
+ * @scope: where the shortage is
+ * @first: the policy asked first, referenced: it sets the budget
+ * @policy: the policy asked last, referenced
+ * @cursor: where the walk is, referenced
+ * @leaf: the memcg with the victim, referenced
+ * @how: how @leaf was reached
+ * @badness: oom_badness() picked below @leaf because no policy wanted to
+ * @failed: why no policy chose, -errno, or 0
+ * @seq: number of the event, for the marks
+ * @start: in ns
+ * @deadline: in ns
+ * @victim_id: cgroup id of the victim
+ * @compared: program runs
+ * @ctx: what the programs see
+ * @nr_steps: levels in @steps
+ * @steps: the path
+ */
+struct oom_policy_event {
+	struct oom_control *oc;
+	oom_policy_task_fn evaluate;
+	struct mem_cgroup *scope;
+	struct oom_policy *first;
+	struct oom_policy *policy;
+	struct mem_cgroup *cursor;
+	struct mem_cgroup *leaf;
+	enum oom_walk_choice how;
+	bool badness;
+	int failed;
+	u64 seq;
+	u64 start;
+	u64 deadline;
+	u64 victim_id;
+	unsigned int compared;
+	struct bpf_oom_ctx ctx;
+	unsigned int nr_steps;
+	struct oom_policy_step steps[OOM_POLICY_STEPS];
+};
+
+static struct oom_policy_event oom_policy_event;	/* oom_lock */
+
+static u64 memcg_cgroup_id(struct mem_cgroup *memcg)
+{
+	return cgroup_id(memcg->css.cgroup);
+}
+
+/* Without the flag a policy has no say in a memcg OOM, wherever it sits. */
+static bool oom_policy_applies(const struct oom_policy_event *ev,
+			       const struct oom_policy *policy)
+{
+	return !ev->oc->memcg || policy->flags & BPF_F_OOM_POLICY_MEMCG;
+}
+
+static struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
+					struct mem_cgroup *memcg)
+{
+	struct oom_policy *policy;
+
+	policy = rcu_dereference(memcg->oom_policy.policy[OOM_POLICY_STAGE_MEMCG]);
+	return policy && oom_policy_applies(ev, policy) ? policy : NULL;
+}
+
+/* The nearest policy at @memcg or above, referenced: it rules @memcg's children. */
+static struct oom_policy *oom_policy_get_ruling(const struct oom_policy_event *ev,
+						struct mem_cgroup *memcg)
+{
+	struct oom_policy *policy = NULL;
+
+	rcu_read_lock();
+	for (; memcg; memcg = parent_mem_cgroup(memcg)) {
+		policy = oom_policy_of(ev, memcg);
+		if (policy && !IS_ERR(bpf_link_inc_not_zero(&policy->link)))
+			break;
+		policy = NULL;
+	}
+	rcu_read_unlock();
+
+	return policy;
+}
+
+static void oom_policy_put(struct oom_policy *policy)
+{
+	if (policy)
+		bpf_link_put(&policy->link);
+}
+
+/* @policy is asked next; its reference passes to the event. */
+static void oom_policy_enter(struct oom_policy_event *ev, struct oom_policy *policy)
+{
+	oom_policy_put(ev->policy);
+	ev->policy = policy;
+
+	if (policy && !ev->first) {
+		bpf_link_inc(&policy->link);
+		ev->first = policy;
+		ev->deadline = ev->start + (u64)policy->budget_us * NSEC_PER_USEC;
+	}
+}
+
+static bool oom_policy_expired(const struct oom_policy_event *ev)
+{
+	return ktime_get_mono_fast_ns() > ev->deadline;
+}
+
+static int oom_policy_compare(void *arg, struct oom_cand *best, struct oom_cand *next)
+{
+	struct oom_policy_event *ev = arg;
+	struct mem_cgroup *memcg_1 = best->node;
+	struct mem_cgroup *memcg_2 = next->node;
+	struct bpf_oom_ctx *ctx = &ev->ctx;
+	u32 verdict;
+
+	if (oom_policy_expired(ev))
+		return -ETIME;
+
+	ctx->cgroup_id_1 = best->id;
+	ctx->cgroup_id_2 = next->id;
+	ctx->usage_1 = best->usage;
+	ctx->usage_2 = next->usage;
+	ctx->swap_1 = best->swap;
+	ctx->swap_2 = next->swap;
+	ctx->scratch_1 = best->scratch;
+	ctx->scratch_2 = next->scratch;
+	ctx->cgroup_1 = memcg_1->css.cgroup;
+	ctx->cgroup_2 = memcg_2->css.cgroup;
+
+	verdict = bpf_prog_run_pin_on_cpu(READ_ONCE(ev->policy->link.prog), ctx);
+
+	best->scratch = ctx->scratch_1;
+	next->scratch = ctx->scratch_2;
+	ev->compared++;
+	ev->policy->stats.comparisons++;
+	trace_oom_policy_compare(ctx, verdict);
+	return verdict;
+}
+
+static bool oom_policy_eligible(const struct oom_policy_event *ev,
+				struct mem_cgroup *memcg)
+{
+	return cgroup_is_populated(memcg->css.cgroup) &&
+	       memcg->oom_policy.mark != ev->seq;
+}
+
+static void oom_policy_cand(struct oom_cand *cand, struct mem_cgroup *memcg)
+{
+	*cand = (struct oom_cand) {
+		.node = memcg,
+		.id = memcg_cgroup_id(memcg),
+		.usage = (u64)page_counter_read(&memcg->memory) * PAGE_SIZE,
+		.swap = (u64)page_counter_read(&memcg->swap) * PAGE_SIZE,
+	};
+}
+
+/*
+ * One pass over the children of @parent. Whatever is in the match afterwards is
+ * referenced. Returns 0, BPF_OOM_ABSTAIN or -ETIME.
+ */
+static int oom_policy_pass(struct oom_policy_event *ev, struct mem_cgroup *parent,
+			   struct oom_match *match)
+{
+	struct cgroup_subsys_state *css;
+	struct mem_cgroup *memcg;
+	unsigned int seen = 0;
+	struct oom_cand next;
+	int ret = 0;
+
+	rcu_read_lock();
+	css_for_each_child(css, &parent->css) {
+		/* A dying css cannot be kept: let go of RCU at a later one. */
+		if (++seen >= OOM_POLICY_RCU_BATCH && css_tryget(css)) {
+			seen = 0;
+			rcu_read_unlock();
+			cond_resched();
+			rcu_read_lock();
+			css_put(css);
+		}
+
+		memcg = mem_cgroup_from_css(css);
+		if (!oom_policy_eligible(ev, memcg) || !css_tryget_online(css))
+			continue;
+
+		oom_policy_cand(&next, memcg);
+		ret = oom_match_play(match, &next, oom_policy_compare, ev);
+		mem_cgroup_put(match->dropped);
+		if (ret)
+			break;
+	}
+	rcu_read_unlock();
+
+	return ret;
+}
+
+/* Levels at and below @level are chosen anew. */
+static void oom_policy_cut_steps(struct oom_policy_event *ev, unsigned int level)
+{
+	while (ev->nr_steps && ev->steps[ev->nr_steps - 1].level >= level)
+		mem_cgroup_put(ev->steps[--ev->nr_steps].runner);
+}
+
+static void oom_policy_add_step(struct oom_policy_event *ev, struct oom_match *match)
+{
+	if (ev->nr_steps == OOM_POLICY_STEPS) {
+		mem_cgroup_put(match->runner.node);
+		return;
+	}
+
+	ev->steps[ev->nr_steps++] = (struct oom_policy_step) {
+		.winner = match->best.node,
+		.runner = match->runner.node,
+		.winner_usage = match->best.usage,
+		.runner_usage = match->runner.usage,
+		.level = ev->ctx.level,
+		.eligible = match->eligible,
+		.compared = match->compared,
+	};
+}
+
+static void oom_policy_move(struct oom_policy_event *ev, struct mem_cgroup *memcg)
+{
+	mem_cgroup_put(ev->cursor);
+	ev->cursor = memcg;
+}
+
+static int oom_policy_choose(void *arg, void *node, void **child)
+{
+	struct oom_policy_event *ev = arg;
+	struct mem_cgroup *parent = node;
+	struct oom_match match = {};
+	int ret;
+
+	ev->badness = false;
+	if (READ_ONCE(parent->oom_group))
+		return OOM_WALK_SUBTREE;
+
+	oom_policy_enter(ev, oom_policy_get_ruling(ev, parent));
+	if (!ev->policy) {
+		ev->badness = true;
+		return OOM_WALK_SUBTREE;
+	}
+	/* Even a chain of only children, which asks no program, has to end. */
+	if (oom_policy_expired(ev))
+		return -ETIME;
+
+	ev->ctx.level = parent->css.cgroup->level - ev->scope->css.cgroup->level + 1;
+	oom_policy_cut_steps(ev, ev->ctx.level);
+
+	ret = oom_policy_pass(ev, parent, &match);
+	if (ret) {
+		mem_cgroup_put(match.best.node);
+		mem_cgroup_put(match.runner.node);
+		if (ret < 0)
+			return ret;
+		ev->badness = true;
+		return OOM_WALK_SUBTREE;
+	}
+
+	if (!match.eligible)
+		return mem_cgroup_is_root(parent) ? -ESRCH : OOM_WALK_LEAF;
+
+	oom_policy_add_step(ev, &match);
+	oom_policy_move(ev, match.best.node);
+	*child = match.best.node;
+	return OOM_WALK_CHILD;
+}
+
+/* Run @fn on the processes of @memcg, or of its whole subtree, until it says stop. */
+static void oom_policy_scan(struct mem_cgroup *memcg, bool subtree,
+			    oom_policy_task_fn fn, void *arg)
+{
+	struct css_task_iter it;
+	struct task_struct *task;
+
+	if (subtree && !mem_cgroup_is_root(memcg)) {
+		mem_cgroup_scan_tasks(memcg, fn, arg);
+		return;
+	}
+
+	if (subtree) {
+		rcu_read_lock();
+		for_each_process(task)
+			if (fn(task, arg))
+				break;
+		rcu_read_unlock();
+		return;
+	}
+
+	css_task_iter_start(&memcg->css, CSS_TASK_ITER_PROCS, &it);
+	while ((task = css_task_iter_next(&it))) {
+		if (fn(task, arg))
+			break;
+		cond_resched();
+	}
+	css_task_iter_end(&it);
+}
+
+/* The task stage: 1 and a referenced oc->chosen, 0, or -EBUSY. */
+static int oom_policy_try(void *arg, void *node, enum oom_walk_choice how)
+{
+	struct oom_policy_event *ev = arg;
+	struct oom_control *oc = ev->oc;
+
+	oc->chosen = NULL;
+	oc->chosen_points = LONG_MIN;
+	oom_policy_scan(node, how == OOM_WALK_SUBTREE, ev->evaluate, oc);
+	if (oc->chosen == (void *)-1UL)
+		return -EBUSY;
+	if (!oc->chosen)
+		return 0;
+
+	css_get(&ev->cursor->css);
+	mem_cgroup_put(ev->leaf);
+	ev->leaf = node;
+	ev->how = how;
+	return 1;
+}
+
+static void oom_policy_mark(void *arg, void *node)
+{
+	struct oom_policy_event *ev = arg;
+	struct mem_cgroup *memcg = node;
+
+	memcg->oom_policy.mark = ev->seq;
+}
+
+/* A memcg keeps those above it, so that the reference can be taken from below. */
+static void *oom_policy_up(void *arg, void *node)
+{
+	struct mem_cgroup *parent = parent_mem_cgroup(node);
+
+	css_get(&parent->css);
+	oom_policy_move(arg, parent);
+	return parent;
+}
+
+static const struct oom_walk_ops oom_policy_walk_ops = {
+	.choose	= oom_policy_choose,
+	.try	= oom_policy_try,
+	.mark	= oom_policy_mark,
+	.up	= oom_policy_up,
+};
+
+/* Consumes the reference on @start. */
+static int oom_policy_descend(struct oom_policy_event *ev, struct mem_cgroup *start)
+{
+	int ret;
+
+	ev->cursor = start;
+	ret = oom_walk(&oom_policy_walk_ops, ev, start);
+	oom_policy_move(ev, NULL);
+	return ret;
+}
+
+/*
+ * The outermost memcg between the leaf and oc->chosen that has a policy of its
+ * own, referenced; NULL if there is none.
+ */
+static struct mem_cgroup *oom_policy_get_tenant(struct oom_policy_event *ev)
+{
+	struct mem_cgroup *memcg, *found = NULL;
+
+	rcu_read_lock();
+	memcg = mem_cgroup_from_task(ev->oc->chosen);
+	for (; memcg && memcg != ev->leaf; memcg = parent_mem_cgroup(memcg))
+		if (oom_policy_of(ev, memcg))
+			found = memcg;
+	/* Moved out of the subtree meanwhile, or on its way out: leave it. */
+	if (!memcg || (found && !css_tryget_online(&found->css)))
+		found = NULL;
+	rcu_read_unlock();
+
+	return found;
+}
+
+/*
+ * Where oom_badness() picked a task, the kernel has said which tenant; the
+ * tenant's own policy says what inside. If it comes to nothing, the pick stands.
+ */
+static int oom_policy_hand_over(struct oom_policy_event *ev)
+{
+	unsigned int level = ev->leaf->css.cgroup->level - ev->scope->css.cgroup->level;
+	struct task_struct *picked = ev->oc->chosen;
+	struct mem_cgroup *tenant;
+	int ret;
+
+	tenant = oom_policy_get_tenant(ev);
+	if (!tenant)
+		return 0;
+
+	ret = oom_policy_descend(ev, tenant);
+	if (ret > 0 || ret == -EBUSY) {
+		put_task_struct(picked);
+		return ret;
+	}
+
+	oom_policy_cut_steps(ev, level + 1);
+	ev->oc->chosen = picked;
+	ev->badness = true;
+	return 0;
+}
+
+/* 1 with a victim in oc->chosen, -EBUSY, -ESRCH or -ETIME. */
+static int oom_policy_decide(struct oom_policy_event *ev)
+{
+	int ret;
+
+	css_get(&ev->scope->css);
+	ret = oom_policy_descend(ev, ev->scope);
+	while (ret > 0 && ev->badness) {
+		ret = oom_policy_hand_over(ev);
+		if (!ret)
+			return 1;
+	}
+	return ret;
+}
+
+static int oom_policy_find_dying(struct task_struct *task, void *arg)
+{
+	struct oom_policy_event *ev = arg;
+
+	return tsk_is_oom_victim(task) ? ev->evaluate(task, ev->oc) : 0;
+}
+
+/* The stock scan's rule: wait for a victim in the scope, unless sysrq insists. */
+static bool oom_policy_in_flight(struct oom_policy_event *ev)
+{
+	if (ev->oc->order == -1 || !atomic_read(&oom_policy_victims))
+		return false;
+
+	oom_policy_scan(ev->scope, true, oom_policy_find_dying, ev);
+	return ev->oc->chosen == (void *)-1UL;
+}
+
+static void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
+			     oom_policy_task_fn evaluate)
+{
+	ev->oc = oc;
+	ev->evaluate = evaluate;
+	ev->scope = oc->memcg ?: root_mem_cgroup;
+	ev->badness = false;
+	ev->failed = 0;
+	ev->seq++;
+	ev->start = ktime_get_mono_fast_ns();
+	ev->victim_id = 0;
+	ev->compared = 0;
+
+	ev->ctx = (struct bpf_oom_ctx) {
+		.flags = oc->memcg ? BPF_OOM_EVENT_MEMCG : BPF_OOM_EVENT_GLOBAL,
+	};
+	if (oc->order == -1)
+		ev->ctx.flags |= BPF_OOM_EVENT_SYSRQ;
+}
+
+static void oom_policy_end(struct oom_policy_event *ev)
+{
+	oom_policy_cut_steps(ev, 0);
+	mem_cgroup_put(ev->leaf);
+	ev->leaf = NULL;
+	oom_policy_put(ev->first);
+	ev->first = NULL;
+	oom_policy_put(ev->policy);
+	ev->policy = NULL;
+	ev->oc = NULL;
+}
+
+static void oom_policy_count_fallback(struct oom_policy_event *ev,
+				      enum oom_policy_fallback reason, u64 ns)
+{
+	ev->first->stats.fallbacks[reason]++;
+	trace_oom_policy_fallback(memcg_cgroup_id(ev->scope), reason, ns);
+}
+
+static enum oom_policy_fallback oom_policy_reason(int err)
+{
+	switch (err) {
+	case -EBUSY:
+		return OOM_POLICY_IN_FLIGHT;
+	case -ETIME:
+		return OOM_POLICY_BUDGET;
+	case -EPERM:
+		return OOM_POLICY_DISABLED;
+	default:
+		return OOM_POLICY_NONE_ELIGIBLE;
+	}
+}
+
+static void oom_policy_count(struct oom_policy_event *ev, int ret)
+{
+	u64 ns = ktime_get_mono_fast_ns() - ev->start;
+	struct task_struct *victim = ev->oc->chosen;
+
+	ev->first->stats.selections++;
+	ev->first->stats.last_ns = ns;
+	ev->first->stats.worst_ns = max(ev->first->stats.worst_ns, ns);
+
+	if (ret <= 0) {
+		oom_policy_count_fallback(ev, oom_policy_reason(ret), ns);
+		return;
+	}
+
+	rcu_read_lock();
+	ev->victim_id = memcg_cgroup_id(mem_cgroup_from_task(victim));
+	rcu_read_unlock();
+
+	if (ev->badness)
+		oom_policy_count_fallback(ev, OOM_POLICY_ABSTAINED, ns);
+	if (ev->policy) {
+		ev->policy->stats.kills++;
+		ev->policy->stats.last_victim = ev->victim_id;
+	}
+	trace_oom_policy_select(memcg_cgroup_id(ev->scope), ev->victim_id,
+				task_pid_nr(victim), ev->compared, ns);
+}
+
+bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+	int ret;
+
+	lockdep_assert_held(&oom_lock);
+
+	if (mem_cgroup_disabled() || !cgroup_subsys_on_dfl(memory_cgrp_subsys))
+		return false;
+	/* Who allocates on behalf of the machine (swapoff) has asked to be first. */
+	if (oom_task_origin(current))
+		return false;
+
+	oom_policy_begin(ev, oc, evaluate);
+	oom_policy_enter(ev, oom_policy_get_ruling(ev, ev->scope));
+
+	if (!READ_ONCE(sysctl_oom_policy_enabled))
+		ret = -EPERM;
+	else if (ev->first && oom_policy_in_flight(ev))
+		ret = -EBUSY;
+	else
+		ret = oom_policy_decide(ev);
+
+	if (ev->first)
+		oom_policy_count(ev, ret);
+	else
+		oom_policy_end(ev);
+	if (ret > 0 || ret == -EBUSY)
+		return true;
+
+	ev->failed = ret;
+	oc->chosen = NULL;
+	oc->chosen_points = LONG_MIN;
+	return false;
+}
+
+static void oom_policy_report_failure(int err)
+{
+	switch (err) {
+	case -ETIME:
+		pr_info("over budget, the stock killer decides\n");
+		break;
+	case -EPERM:
+		pr_info("switched off (vm.oom_policy_enabled), the stock killer decides\n");
+		break;
+	default:
+		pr_info("nobody to kill below, the stock killer decides\n");
+		break;
+	}
+}
+
+/* For the report; oom_lock. What is longer than this is cut. */
+static char oom_policy_path[512];
+static char oom_policy_name[NAME_MAX + 1];
+
+static const char *memcg_path(struct mem_cgroup *memcg)
+{
+	cgroup_path(memcg->css.cgroup, oom_policy_path, sizeof(oom_policy_path));
+	return oom_policy_path;
+}
+
+static void oom_policy_report_step(const struct oom_policy_step *step)
+{
+	if (!step->runner) {
+		pr_info("level %u: %s (%llukB), the only one eligible\n", step->level,
+			memcg_path(step->winner), step->winner_usage >> 10);
+		return;
+	}
+
+	cgroup_name(step->runner->css.cgroup, oom_policy_name, sizeof(oom_policy_name));
+	pr_info("level %u: %s (%llukB) rather than %s (%llukB), %u eligible, %u compared\n",
+		step->level, memcg_path(step->winner), step->winner_usage >> 10,
+		oom_policy_name, step->runner_usage >> 10, step->eligible,
+		step->compared);
+}
+
+void __oom_policy_report(struct oom_control *oc)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+	const struct bpf_prog *prog;
+	unsigned int i;
+
+	if (ev->oc != oc || !ev->first)
+		return;
+
+	rcu_read_lock();
+	prog = READ_ONCE(ev->first->link.prog);
+	pr_info("scope %s, prog %s, prog id %u, link id %u\n", memcg_path(ev->scope),
+		prog->aux->name, prog->aux->id, ev->first->link.id);
+	rcu_read_unlock();
+
+	if (ev->failed) {
+		oom_policy_report_failure(ev->failed);
+		return;
+	}
+
+	for (i = 0; i < ev->nr_steps; i++)
+		oom_policy_report_step(&ev->steps[i]);
+	if (ev->badness)
+		pr_info("no policy chose below %s: oom_badness() did\n",
+			memcg_path(ev->leaf));
+}
+
+static bool oom_policy_has_leaf(struct oom_policy_event *ev, struct oom_control *oc)
+{
+	return ev->oc == oc && ev->first && ev->leaf && !ev->failed;
+}
+
+bool __oom_policy_dump_tasks(struct oom_control *oc, oom_policy_task_fn dump)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+
+	if (!oom_policy_has_leaf(ev, oc))
+		return false;
+
+	oom_policy_scan(ev->leaf, ev->how == OOM_WALK_SUBTREE, dump, oc);
+	return true;
+}
+
+struct oom_policy_kill {
+	oom_policy_task_fn kill;
+	const char *message;
+};
+
+static int oom_policy_kill_task(struct task_struct *task, void *arg)
+{
+	struct oom_policy_kill *all = arg;
+
+	return task->flags & PF_KTHREAD ? 0 : all->kill(task, (void *)all->message);
+}
+
+void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
+			   const char *message)
+{
+	struct oom_policy_kill all = { .kill = kill, .message = message };
+	struct oom_policy_event *ev = &oom_policy_event;
+
+	/* Without a policy's choice there is no memcg to empty; a group is empty. */
+	if (!oom_policy_has_leaf(ev, oc) || ev->badness || !ev->policy ||
+	    !(ev->policy->flags & BPF_F_OOM_POLICY_KILL_ALL) || ev->leaf->oom_group)
+		return;
+
+	pr_info("killing all tasks of %s\n", memcg_path(ev->leaf));
+	memcg_memory_event(ev->leaf, MEMCG_OOM_GROUP_KILL);
+	oom_policy_scan(ev->leaf, ev->how != OOM_WALK_SELF, oom_policy_kill_task, &all);
+}
+
+void __oom_policy_done(struct oom_control *oc)
+{
+	lockdep_assert_held(&oom_lock);
+
+	if (oom_policy_event.oc == oc)
+		oom_policy_end(&oom_policy_event);
+}
+
+static struct ctl_table oom_policy_table[] = {
+	{
+		.procname	= "oom_policy_enabled",
+		.data		= &sysctl_oom_policy_enabled,
+		.maxlen		= sizeof(sysctl_oom_policy_enabled),
+		.mode		= 0644,
+		.proc_handler	= proc_dointvec_minmax,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= SYSCTL_ONE,
+	},
+};
+
+static int __init oom_policy_init(void)
+{
+	register_sysctl_init("vm", oom_policy_table);
+	return 0;
+}
+subsys_initcall(oom_policy_init);
+
+static int __init oom_policy_setup(char *str)
+{
+	bool enabled;
+
+	if (kstrtobool(str, &enabled))
+		return -EINVAL;
+
+	sysctl_oom_policy_enabled = enabled;
+	return 0;
+}
+early_param("oom_policy", oom_policy_setup);
