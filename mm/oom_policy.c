@@ -346,6 +346,73 @@ static void oom_policy_cand(struct oom_cand *cand, struct mem_cgroup *memcg)
 	};
 }
 
+/* Run @fn on the processes of @memcg, or of its whole subtree, until it says stop. */
+static void oom_policy_scan(struct mem_cgroup *memcg, bool subtree,
+			    oom_policy_task_fn fn, void *arg)
+{
+	struct css_task_iter it;
+	struct task_struct *task;
+
+	if (subtree && !mem_cgroup_is_root(memcg)) {
+		mem_cgroup_scan_tasks(memcg, fn, arg);
+		return;
+	}
+
+	if (subtree) {
+		rcu_read_lock();
+		for_each_process(task)
+			if (fn(task, arg))
+				break;
+		rcu_read_unlock();
+		return;
+	}
+
+	css_task_iter_start(&memcg->css, CSS_TASK_ITER_PROCS, &it);
+	while ((task = css_task_iter_next(&it))) {
+		if (fn(task, arg))
+			break;
+		cond_resched();
+	}
+	css_task_iter_end(&it);
+}
+
+static int oom_policy_add_task(struct task_struct *task, void *arg)
+{
+	struct oom_cand *cand = arg;
+
+	if (task->flags & PF_KTHREAD)
+		return 0;
+	task = find_lock_task_mm(task);
+	if (!task)
+		return 0;
+
+	cand->usage += (u64)get_mm_rss(task->mm) * PAGE_SIZE + mm_pgtables_bytes(task->mm);
+	cand->swap += (u64)get_mm_counter(task->mm, MM_SWAPENTS) * PAGE_SIZE;
+	task_unlock(task);
+	return 0;
+}
+
+/* The root has no counter of its own tasks: add them up and let them play first. */
+static void oom_policy_play_root(struct oom_policy_event *ev, struct mem_cgroup *root,
+				 struct oom_match *match)
+{
+	struct oom_cand self = {
+		.node = root,
+		.id = memcg_cgroup_id(root),
+	};
+
+	if (!(ev->policy->flags & BPF_F_OOM_POLICY_ROOT_TASKS) ||
+	    root->oom_policy.mark == ev->seq)
+		return;
+
+	oom_policy_scan(root, false, oom_policy_add_task, &self);
+	if (!self.usage)
+		return;
+
+	css_get(&root->css);
+	oom_match_play(match, &self, oom_policy_compare, ev);
+}
+
 /*
  * One pass over the children of @parent. Whatever is in the match afterwards is
  * referenced. Returns 0, BPF_OOM_ABSTAIN or -ETIME.
@@ -439,6 +506,8 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	ev->ctx.level = parent->css.cgroup->level - ev->scope->css.cgroup->level + 1;
 	oom_policy_cut_steps(ev, ev->ctx.level);
 
+	if (mem_cgroup_is_root(parent))
+		oom_policy_play_root(ev, parent, &match);
 	ret = oom_policy_pass(ev, parent, &match);
 	if (ret) {
 		mem_cgroup_put(match.best.node);
@@ -453,39 +522,13 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 		return mem_cgroup_is_root(parent) ? -ESRCH : OOM_WALK_LEAF;
 
 	oom_policy_add_step(ev, &match);
+	if (match.best.node == parent) {
+		mem_cgroup_put(match.best.node);
+		return OOM_WALK_SELF;
+	}
 	oom_policy_move(ev, match.best.node);
 	*child = match.best.node;
 	return OOM_WALK_CHILD;
-}
-
-/* Run @fn on the processes of @memcg, or of its whole subtree, until it says stop. */
-static void oom_policy_scan(struct mem_cgroup *memcg, bool subtree,
-			    oom_policy_task_fn fn, void *arg)
-{
-	struct css_task_iter it;
-	struct task_struct *task;
-
-	if (subtree && !mem_cgroup_is_root(memcg)) {
-		mem_cgroup_scan_tasks(memcg, fn, arg);
-		return;
-	}
-
-	if (subtree) {
-		rcu_read_lock();
-		for_each_process(task)
-			if (fn(task, arg))
-				break;
-		rcu_read_unlock();
-		return;
-	}
-
-	css_task_iter_start(&memcg->css, CSS_TASK_ITER_PROCS, &it);
-	while ((task = css_task_iter_next(&it))) {
-		if (fn(task, arg))
-			break;
-		cond_resched();
-	}
-	css_task_iter_end(&it);
 }
 
 /* The task stage: 1 and a referenced oc->chosen, 0, or -EBUSY. */
@@ -891,3 +934,5 @@ static int __init oom_policy_setup(char *str)
 	return 0;
 }
 early_param("oom_policy", oom_policy_setup);
+
+#include "tests/oom_policy-kunit.h"
