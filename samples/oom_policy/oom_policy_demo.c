@@ -381,6 +381,8 @@ int main(int argc, char **argv)
 		      argc == 2 && !strcmp(conf, "--help") ? stdout : stderr);
 		return argc == 2 && !strcmp(conf, "--help") ? 0 : 1;
 	}
+	if (access(conf, R_OK))
+		fail("cannot read %s: %s", conf, strerror(errno));
 	total_mb = read_number("/proc/meminfo", "MemTotal:") >> 10;
 	if (total_mb > MAX_MACHINE_MB)
 		fail("this would use up all of %ld MB of memory; use a machine with %d MB at most",

@@ -213,7 +213,7 @@ static int check_slot_free(const char *path, __u64 cgroup_id)
 		close(fd);
 	}
 	return fail("cgroup %s has a policy already: program %s, id %u, by link %u; "
-		    "to be rid of it: bpftool link detach id %u",
+		    "remove the link's pin or: bpftool link detach id %u",
 		    path, prog.name, prog_id, link_id, link_id);
 }
 
