@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Programs that the verifier has to take or to refuse; verifier.c says which.
+ * Most are written in assembly, so that no compiler makes them right.
+ */
+#include <stddef.h>
+#include <linux/bpf_oom_policy.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kfuncs.h"
+
+char _license[] SEC("license") = "GPL";
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8);
+	__type(key, __u64);
+	__type(value, __s64);
+} priorities SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_CGRP_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __s64);
+} storage SEC(".maps");
+
+#define OFF(field)	"i"(offsetof(struct bpf_oom_ctx, field))
+#define ASM_PROG(name, code, ...)				\
+	SEC("?oom_policy") __attribute__((naked))		\
+	int name(void)						\
+	{							\
+		asm volatile (code : : __VA_ARGS__ : "memory");	\
+	}
+
+/* Verdicts. */
+ASM_PROG(return_equal, "r0 = 0; exit;")
+ASM_PROG(return_first, "r0 = 1; exit;")
+ASM_PROG(return_second, "r0 = 2; exit;")
+ASM_PROG(return_abstain, "r0 = 3; exit;")
+ASM_PROG(return_four, "r0 = 4; exit;")
+ASM_PROG(return_minus_one, "r0 = -1; exit;")
+ASM_PROG(return_nothing, "exit;")
+ASM_PROG(return_unknown, "r0 = *(u64 *)(r1 + %0); exit;", OFF(usage_1))
+ASM_PROG(return_two_known_bits,
+	 "r0 = *(u64 *)(r1 + %0); r0 &= 3; exit;", OFF(usage_1))
+ASM_PROG(return_three_known_bits,
+	 "r0 = *(u64 *)(r1 + %0); r0 &= 7; exit;", OFF(usage_1))
+ASM_PROG(return_pointer, "r0 = *(u64 *)(r1 + %0); exit;", OFF(cgroup_1))
+
+/* The context. */
+ASM_PROG(read_scalars,
+	 "r0 = *(u64 *)(r1 + %0);"
+	 "r0 = *(u64 *)(r1 + %1);"
+	 "r0 = *(u64 *)(r1 + %2);"
+	 "r0 = *(u64 *)(r1 + %3);"
+	 "r0 = *(u64 *)(r1 + %4);"
+	 "r0 = *(u64 *)(r1 + %5);"
+	 "r0 = *(u32 *)(r1 + %6);"
+	 "r0 = *(u32 *)(r1 + %7);"
+	 "r0 = *(u32 *)(r1 + %8);"
+	 "r0 = *(u32 *)(r1 + %9);"
+	 "r0 = *(u32 *)(r1 + %10);"
+	 "r0 = *(u32 *)(r1 + %11);"
+	 "r0 = 0; exit;",
+	 OFF(cgroup_id_1), OFF(cgroup_id_2), OFF(usage_1), OFF(usage_2),
+	 OFF(swap_1), OFF(swap_2), OFF(pid_1), OFF(pid_2),
+	 OFF(oom_score_adj_1), OFF(oom_score_adj_2), OFF(level), OFF(flags))
+ASM_PROG(write_scratch,
+	 "r0 = 0;"
+	 "*(u64 *)(r1 + %0) = r0;"
+	 "*(u64 *)(r1 + %1) = r0;"
+	 "exit;",
+	 OFF(scratch_1), OFF(scratch_2))
+ASM_PROG(write_cgroup_id, "r0 = 0; *(u64 *)(r1 + %0) = r0; exit;",
+	 OFF(cgroup_id_1))
+ASM_PROG(write_usage, "r0 = 0; *(u64 *)(r1 + %0) = r0; exit;", OFF(usage_2))
+ASM_PROG(write_level, "r0 = 0; *(u32 *)(r1 + %0) = r0; exit;", OFF(level))
+ASM_PROG(write_cgroup_pointer, "r0 = 0; *(u64 *)(r1 + %0) = r0; exit;",
+	 OFF(cgroup_1))
+ASM_PROG(read_past_the_end, "r0 = *(u64 *)(r1 + %0); r0 = 0; exit;",
+	 "i"(sizeof(struct bpf_oom_ctx)))
+ASM_PROG(read_before_the_start, "r0 = *(u64 *)(r1 - 8); r0 = 0; exit;")
+ASM_PROG(read_misaligned, "r0 = *(u64 *)(r1 + %0); r0 = 0; exit;",
+	 "i"(offsetof(struct bpf_oom_ctx, cgroup_id_1) + 4))
+ASM_PROG(read_two_fields_at_once, "r0 = *(u64 *)(r1 + %0); r0 = 0; exit;",
+	 OFF(pid_1))
+ASM_PROG(read_half_a_pointer, "r0 = *(u32 *)(r1 + %0); r0 = 0; exit;",
+	 OFF(cgroup_1))
+ASM_PROG(read_upper_half_of_a_pointer, "r0 = *(u32 *)(r1 + %0); r0 = 0; exit;",
+	 "i"(offsetof(struct bpf_oom_ctx, cgroup_1) + 4))
+ASM_PROG(read_task, "r0 = *(u64 *)(r1 + %0); r0 = 0; exit;", OFF(task_1))
+ASM_PROG(read_at_unknown_offset,
+	 "r2 = *(u32 *)(r1 + %0); r2 &= 8; r1 += r2;"
+	 "r0 = *(u64 *)(r1 + 0); r0 = 0; exit;",
+	 OFF(level))
+
+/* What is no pointer, or no longer the pointer it was. */
+ASM_PROG(follow_scalar,
+	 "r2 = *(u64 *)(r1 + %0); r0 = *(u64 *)(r2 + 0); r0 = 0; exit;",
+	 OFF(cgroup_id_1))
+ASM_PROG(follow_pointer_kept_in_scratch,
+	 "r2 = *(u64 *)(r1 + %0);"
+	 "*(u64 *)(r1 + %1) = r2;"
+	 "r2 = *(u64 *)(r1 + %1);"
+	 "r0 = *(u64 *)(r2 + 0); r0 = 0; exit;",
+	 OFF(cgroup_1), OFF(scratch_1))
+ASM_PROG(follow_shifted_pointer,
+	 "r2 = *(u64 *)(r1 + %0);"
+	 "r3 = *(u32 *)(r1 + %1); r3 &= 8; r2 += r3;"
+	 "r0 = *(u64 *)(r2 + 0); r0 = 0; exit;",
+	 OFF(cgroup_1), OFF(level))
+ASM_PROG(write_to_cgroup,
+	 "r2 = *(u64 *)(r1 + %0); r0 = 0; *(u64 *)(r2 + 0) = r0; exit;",
+	 OFF(cgroup_1))
+
+SEC("?oom_policy")
+int cgroup_to_kfuncs(struct bpf_oom_ctx *ctx)
+{
+	struct cgroup *cgrp, *parent;
+
+	cgrp = bpf_cgroup_acquire(ctx->cgroup_1);
+	if (cgrp)
+		bpf_cgroup_release(cgrp);
+	parent = bpf_cgroup_ancestor(ctx->cgroup_2, 0);
+	if (parent)
+		bpf_cgroup_release(parent);
+	return BPF_OOM_EQUAL;
+}
+
+SEC("?oom_policy")
+int cgroup_not_released(struct bpf_oom_ctx *ctx)
+{
+	return bpf_cgroup_acquire(ctx->cgroup_1) ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
+
+SEC("?oom_policy")
+int cgroup_released_unacquired(struct bpf_oom_ctx *ctx)
+{
+	bpf_cgroup_release(ctx->cgroup_1);
+	return BPF_OOM_EQUAL;
+}
+
+SEC("?oom_policy")
+int cgroup_as_task(struct bpf_oom_ctx *ctx)
+{
+	struct task_struct *task = bpf_task_acquire((void *)ctx->cgroup_1);
+
+	if (task)
+		bpf_task_release(task);
+	return BPF_OOM_EQUAL;
+}
+
+SEC("?oom_policy")
+int cgroup_fields(struct bpf_oom_ctx *ctx)
+{
+	return ctx->cgroup_1->level < ctx->cgroup_2->level ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
+
+/* Maps and helpers. */
+SEC("?oom_policy")
+int cgroup_storage(struct bpf_oom_ctx *ctx)
+{
+	__s64 *priority = bpf_cgrp_storage_get(&storage, ctx->cgroup_1, NULL, 0);
+
+	return priority && *priority < 0 ? BPF_OOM_FIRST : BPF_OOM_EQUAL;
+}
+
+SEC("?oom_policy")
+int hash_map(struct bpf_oom_ctx *ctx)
+{
+	__u64 id = ctx->cgroup_id_1;
+	__s64 *priority = bpf_map_lookup_elem(&priorities, &id);
+
+	return priority && *priority < 0 ? BPF_OOM_FIRST : BPF_OOM_EQUAL;
+}
+
+SEC("?oom_policy")
+int send_signal(struct bpf_oom_ctx *ctx)
+{
+	return bpf_send_signal(9) ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
+
+SEC("?oom_policy")
+int write_user_memory(struct bpf_oom_ctx *ctx)
+{
+	return bpf_probe_write_user(NULL, ctx, 1) ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
