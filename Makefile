@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# From nothing to a verdict: every target brings what it needs. All products are
+# in build/, all logs in build/logs/. DEBUG=1 takes a kernel full of checks.
+
+TOP   := $(CURDIR)
+B     := $(TOP)/build
+STEP  := scripts/step
+
+ifdef DEBUG
+KDIR      := $(B)/kernel-debug
+FRAGMENTS := vm/kernel.config vm/debug.config
+MEM       ?= 1G
+else
+KDIR      := $(B)/kernel
+FRAGMENTS := vm/kernel.config
+endif
+export KERNEL := $(KDIR)/vmlinux
+
+# The command as it was typed: no second reading of its dollars.
+override CMD := $(value CMD)
+override APPEND := $(value APPEND)
+export CMD APPEND MEM CPUS SHARE ICOUNT DEBUG
+
+# They are ours, not of the makes that the steps start.
+MAKEOVERRIDES =
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing
+	@scripts/deps
+
+.PHONY: overlay
+overlay: deps
+	@scripts/overlay
+
+.PHONY: kernel
+kernel: overlay ## the kernel with OOM policies (KERNEL_SRC=dir: from another source)
+	@$(STEP) $(notdir $(KDIR)) scripts/kernel $(B)/src $(KDIR) $(FRAGMENTS)
+
+# The same kernel without us.
+.PHONY: stock
+stock: overlay
+	@$(STEP) kernel-stock scripts/kernel $(B)/stock/src $(B)/kernel-stock $(FRAGMENTS)
+
+.PHONY: tools
+tools: kernel ## libbpf, bpftool, the sample policies and the tests
+	@$(STEP) tools scripts/tools
+	@scripts/initramfs
+
+.PHONY: demo
+demo: tools ## the same shortage twice: without a policy and with one
+	@MEM=$(or $(MEM),384M) SHARE= vm/run oom_policy_demo
+
+.PHONY: test
+test: tools ## everything, as KTAP
+	@scripts/run-tests
+
+.PHONY: shell
+shell: tools ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
+	@if [ -n "$$CMD" ]; then vm/run "$$CMD"; else vm/run; fi
+
+.PHONY: check
+check: overlay ## style and static checks of our files
+	@scripts/check
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(addprefix build/,src stock obj tools tests logs run accel initramfs.cpio \
+		kernel kernel-debug kernel-stock) build/overlay.* build/initramfs.*
