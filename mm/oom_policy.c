@@ -14,8 +14,10 @@
  * even that. Nothing here allocates, sleeps on a lock or prints while choosing.
  *
  * oom_lock serializes events: it protects the one event below, the marks in the
- * memcgs and the counters of the policies. Children are walked under RCU. A
- * memcg is used outside of RCU only with a reference to it or to one below it.
+ * memcgs and the counters of the policies. A rehearsal has an event and marks of
+ * its own, under oom_policy_dry_mutex, and never takes oom_lock. Children are
+ * walked under RCU. A memcg is used outside of RCU only with a reference to it or
+ * to one below it.
  */
 
 #define pr_fmt(fmt) "oom_policy: " fmt
@@ -27,18 +29,18 @@
 #include <linux/kernel.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/oom.h>
 #include <linux/page_counter.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/sysctl.h>
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/oom_policy.h>
-
-/* Levels that the report can show; deeper ones are chosen, but not reported. */
-#define OOM_POLICY_STEPS	32
 
 /* Siblings looked at in one RCU read-side critical section. */
 #define OOM_POLICY_RCU_BATCH	1024
@@ -181,6 +183,8 @@ static int oom_walk(const struct oom_walk_ops *ops, void *arg, void *start)
 
 /* What the report says of one level. */
 struct oom_policy_step {
+	u64 parent_id;
+	u32 prog_id;
 	struct mem_cgroup *winner;	/* the leaf, or above it */
 	struct mem_cgroup *runner;	/* referenced, or NULL */
 	u64 winner_usage;
@@ -195,6 +199,7 @@ struct oom_policy_step {
  * @oc: the event, NULL when it is over
  * @evaluate: the stock judgement of a task
  * @scope: where the shortage is
+ * @rehearsed: the policy that rules at @scope in a rehearsal, NULL in a real event
  * @first: the policy asked first, referenced: it sets the budget
  * @policy: the policy asked last, referenced
  * @cursor: where the walk is, referenced
@@ -215,6 +220,7 @@ struct oom_policy_event {
 	struct oom_control *oc;
 	oom_policy_task_fn evaluate;
 	struct mem_cgroup *scope;
+	struct oom_policy *rehearsed;
 	struct oom_policy *first;
 	struct oom_policy *policy;
 	struct mem_cgroup *cursor;
@@ -250,6 +256,9 @@ static struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
 					struct mem_cgroup *memcg)
 {
 	struct oom_policy *policy;
+
+	if (ev->rehearsed && memcg == ev->scope)
+		return ev->rehearsed;
 
 	policy = rcu_dereference(memcg->oom_policy.policy[OOM_POLICY_STAGE_MEMCG]);
 	return policy && oom_policy_applies(ev, policy) ? policy : NULL;
@@ -297,43 +306,62 @@ static bool oom_policy_expired(const struct oom_policy_event *ev)
 	return ktime_get_mono_fast_ns() > ev->deadline;
 }
 
+static void oom_policy_set_cands(struct bpf_oom_ctx *ctx, const struct oom_cand *cand_1,
+				 const struct oom_cand *cand_2)
+{
+	struct mem_cgroup *memcg_1 = cand_1->node;
+	struct mem_cgroup *memcg_2 = cand_2->node;
+
+	ctx->cgroup_id_1 = cand_1->id;
+	ctx->cgroup_id_2 = cand_2->id;
+	ctx->usage_1 = cand_1->usage;
+	ctx->usage_2 = cand_2->usage;
+	ctx->swap_1 = cand_1->swap;
+	ctx->swap_2 = cand_2->swap;
+	ctx->scratch_1 = cand_1->scratch;
+	ctx->scratch_2 = cand_2->scratch;
+	ctx->cgroup_1 = memcg_1->css.cgroup;
+	ctx->cgroup_2 = memcg_2->css.cgroup;
+}
+
 static int oom_policy_compare(void *arg, struct oom_cand *best, struct oom_cand *next)
 {
 	struct oom_policy_event *ev = arg;
-	struct mem_cgroup *memcg_1 = best->node;
-	struct mem_cgroup *memcg_2 = next->node;
 	struct bpf_oom_ctx *ctx = &ev->ctx;
 	u32 verdict;
 
 	if (oom_policy_expired(ev))
 		return -ETIME;
 
-	ctx->cgroup_id_1 = best->id;
-	ctx->cgroup_id_2 = next->id;
-	ctx->usage_1 = best->usage;
-	ctx->usage_2 = next->usage;
-	ctx->swap_1 = best->swap;
-	ctx->swap_2 = next->swap;
-	ctx->scratch_1 = best->scratch;
-	ctx->scratch_2 = next->scratch;
-	ctx->cgroup_1 = memcg_1->css.cgroup;
-	ctx->cgroup_2 = memcg_2->css.cgroup;
-
+	oom_policy_set_cands(ctx, best, next);
 	verdict = bpf_prog_run_pin_on_cpu(READ_ONCE(ev->policy->link.prog), ctx);
 
 	best->scratch = ctx->scratch_1;
 	next->scratch = ctx->scratch_2;
 	ev->compared++;
-	ev->policy->stats.comparisons++;
-	trace_oom_policy_compare(ctx, verdict);
+	if (!ev->rehearsed) {
+		ev->policy->stats.comparisons++;
+		trace_oom_policy_compare(ctx, verdict);
+	}
 	return verdict;
 }
 
-static bool oom_policy_eligible(const struct oom_policy_event *ev,
-				struct mem_cgroup *memcg)
+static u64 *oom_policy_mark_of(const struct oom_policy_event *ev,
+			       struct mem_cgroup *memcg)
 {
-	return cgroup_is_populated(memcg->css.cgroup) &&
-	       memcg->oom_policy.mark != ev->seq;
+	return ev->rehearsed ? &memcg->oom_policy.dry_mark : &memcg->oom_policy.mark;
+}
+
+static bool oom_policy_marked(const struct oom_policy_event *ev, struct mem_cgroup *memcg)
+{
+	return *oom_policy_mark_of(ev, memcg) == ev->seq;
+}
+
+static void oom_policy_mark(void *arg, void *node)
+{
+	const struct oom_policy_event *ev = arg;
+
+	*oom_policy_mark_of(ev, node) = ev->seq;
 }
 
 static void oom_policy_cand(struct oom_cand *cand, struct mem_cgroup *memcg)
@@ -402,7 +430,7 @@ static void oom_policy_play_root(struct oom_policy_event *ev, struct mem_cgroup 
 	};
 
 	if (!(ev->policy->flags & BPF_F_OOM_POLICY_ROOT_TASKS) ||
-	    root->oom_policy.mark == ev->seq)
+	    oom_policy_marked(ev, root))
 		return;
 
 	oom_policy_scan(root, false, oom_policy_add_task, &self);
@@ -438,7 +466,8 @@ static int oom_policy_pass(struct oom_policy_event *ev, struct mem_cgroup *paren
 		}
 
 		memcg = mem_cgroup_from_css(css);
-		if (!oom_policy_eligible(ev, memcg) || !css_tryget_online(css))
+		if (!cgroup_is_populated(css->cgroup) || oom_policy_marked(ev, memcg) ||
+		    !css_tryget_online(css))
 			continue;
 
 		oom_policy_cand(&next, memcg);
@@ -459,14 +488,25 @@ static void oom_policy_cut_steps(struct oom_policy_event *ev, unsigned int level
 		mem_cgroup_put(ev->steps[--ev->nr_steps].runner);
 }
 
-static void oom_policy_add_step(struct oom_policy_event *ev, struct oom_match *match)
+static void oom_policy_add_step(struct oom_policy_event *ev, struct mem_cgroup *parent,
+				struct oom_match *match)
 {
+	struct bpf_prog *prog;
+	u32 prog_id;
+
+	rcu_read_lock();
+	prog = READ_ONCE(ev->policy->link.prog);
+	prog_id = prog->aux->id;
+	rcu_read_unlock();
+
 	if (ev->nr_steps == OOM_POLICY_STEPS) {
 		mem_cgroup_put(match->runner.node);
 		return;
 	}
 
 	ev->steps[ev->nr_steps++] = (struct oom_policy_step) {
+		.parent_id = memcg_cgroup_id(parent),
+		.prog_id = prog_id,
 		.winner = match->best.node,
 		.runner = match->runner.node,
 		.winner_usage = match->best.usage,
@@ -521,7 +561,7 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	if (!match.eligible)
 		return mem_cgroup_is_root(parent) ? -ESRCH : OOM_WALK_LEAF;
 
-	oom_policy_add_step(ev, &match);
+	oom_policy_add_step(ev, parent, &match);
 	if (match.best.node == parent) {
 		mem_cgroup_put(match.best.node);
 		return OOM_WALK_SELF;
@@ -550,14 +590,6 @@ static int oom_policy_try(void *arg, void *node, enum oom_walk_choice how)
 	ev->leaf = node;
 	ev->how = how;
 	return 1;
-}
-
-static void oom_policy_mark(void *arg, void *node)
-{
-	struct oom_policy_event *ev = arg;
-	struct mem_cgroup *memcg = node;
-
-	memcg->oom_policy.mark = ev->seq;
 }
 
 /* A memcg keeps those above it, so that the reference can be taken from below. */
@@ -819,10 +851,10 @@ static void oom_policy_report_step(const struct oom_policy_step *step)
 	}
 
 	cgroup_name(step->runner->css.cgroup, oom_policy_name, sizeof(oom_policy_name));
-	pr_info("level %u: %s (%llukB) rather than %s (%llukB), %u eligible, %u compared\n",
+	pr_info("level %u: %s (%llukB) rather than %s (%llukB), %u eligible, %u compared by prog id %u\n",
 		step->level, memcg_path(step->winner), step->winner_usage >> 10,
 		oom_policy_name, step->runner_usage >> 10, step->eligible,
-		step->compared);
+		step->compared, step->prog_id);
 }
 
 void __oom_policy_report(struct oom_control *oc)
@@ -902,6 +934,158 @@ void __oom_policy_done(struct oom_control *oc)
 
 	if (oom_policy_event.oc == oc)
 		oom_policy_end(&oom_policy_event);
+}
+
+/**
+ * oom_policy_fill_ctx - the context of one comparison outside of an event
+ * @ctx: filled in, but for @ctx->scratch_1 and @ctx->scratch_2, which are zeroed
+ * @memcg_1: candidate 1, referenced by the caller
+ * @memcg_2: candidate 2, a sibling, referenced by the caller
+ */
+void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
+			 struct mem_cgroup *memcg_2)
+{
+	struct oom_cand cand_1, cand_2;
+
+	oom_policy_cand(&cand_1, memcg_1);
+	oom_policy_cand(&cand_2, memcg_2);
+	*ctx = (struct bpf_oom_ctx) {
+		.level = memcg_1->css.cgroup->level,
+		.flags = BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_DRY_RUN,
+	};
+	oom_policy_set_cands(ctx, &cand_1, &cand_2);
+}
+
+static DEFINE_MUTEX(oom_policy_dry_mutex);
+static u64 oom_policy_dry_seq;	/* oom_policy_dry_mutex */
+
+/* What the stock killer thinks of a task, without a shortage. */
+static int oom_policy_dry_evaluate(struct task_struct *task, void *arg)
+{
+	struct oom_control *oc = arg;
+	long points;
+
+	if (tsk_is_oom_victim(task) &&
+	    !test_bit(MMF_OOM_SKIP, &task->signal->oom_mm->flags)) {
+		if (oc->chosen)
+			put_task_struct(oc->chosen);
+		oc->chosen = (void *)-1UL;
+		return 1;
+	}
+
+	points = oom_badness(task, oc->totalpages);
+	if (points == LONG_MIN || points < oc->chosen_points)
+		return 0;
+
+	if (oc->chosen)
+		put_task_struct(oc->chosen);
+	oc->chosen = get_task_struct(task);
+	oc->chosen_points = points;
+	return 0;
+}
+
+static void oom_policy_copy_steps(const struct oom_policy_event *ev,
+				  struct bpf_oom_step *steps, u32 *nr_steps)
+{
+	const struct oom_policy_step *step;
+	unsigned int i;
+
+	for (i = 0; i < ev->nr_steps; i++) {
+		step = &ev->steps[i];
+		steps[i] = (struct bpf_oom_step) {
+			.level = step->level,
+			.prog_id = step->prog_id,
+			.eligible = step->eligible,
+			.compared = step->compared,
+			.parent_id = step->parent_id,
+			.winner_id = memcg_cgroup_id(step->winner),
+			.runner_id = step->runner ? memcg_cgroup_id(step->runner) : 0,
+			.winner_usage = step->winner_usage,
+			.runner_usage = step->runner_usage,
+		};
+	}
+	if (ev->badness) {
+		steps[i] = (struct bpf_oom_step) {
+			.level = ev->leaf->css.cgroup->level -
+				 ev->scope->css.cgroup->level + 1,
+			.parent_id = memcg_cgroup_id(ev->leaf),
+		};
+		i++;
+	}
+	*nr_steps = i;
+}
+
+static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_ctx *victim)
+{
+	struct task_struct *task = ev->oc->chosen;
+	struct mem_cgroup *memcg;
+	struct oom_cand cand;
+
+	rcu_read_lock();
+	memcg = mem_cgroup_from_task(task);
+	oom_policy_cand(&cand, memcg);
+	*victim = (struct bpf_oom_ctx) {
+		.cgroup_id_1 = cand.id,
+		.usage_1 = cand.usage,
+		.swap_1 = cand.swap,
+		.pid_1 = task_tgid_nr(task),
+		.oom_score_adj_1 = task->signal->oom_score_adj,
+		.level = memcg->css.cgroup->level - ev->scope->css.cgroup->level,
+		.flags = ev->ctx.flags,
+	};
+	rcu_read_unlock();
+}
+
+/**
+ * oom_policy_rehearse - select without killing, as if a policy were attached
+ * @policy: rules at @scope; a link of its own that nothing else refers to
+ * @scope: the root for a global OOM, else the memcg that met its limit; referenced
+ * @victim: candidate 1 becomes the victim: memcg (bytes) and process
+ * @steps: room for OOM_POLICY_STEPS + 1 levels
+ * @nr_steps: how many were filled in
+ *
+ * Sleeps, but takes no lock that an OOM needs.
+ *
+ * Return: 0; -ESRCH nobody to kill; -EBUSY a victim is still dying; -ETIME over
+ * budget; -ENOMEM; -EOPNOTSUPP if the memory controller is not on cgroup v2.
+ */
+int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
+			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
+			u32 *nr_steps)
+{
+	struct oom_control oc = {
+		.memcg = mem_cgroup_is_root(scope) ? NULL : scope,
+		.totalpages = mem_cgroup_is_root(scope) ?
+			      totalram_pages() + total_swap_pages :
+			      mem_cgroup_get_max(scope) ?: 1,
+	};
+	struct oom_policy_event *ev;
+	int ret;
+
+	if (mem_cgroup_disabled() || !cgroup_subsys_on_dfl(memory_cgrp_subsys))
+		return -EOPNOTSUPP;
+
+	ev = kzalloc(sizeof(*ev), GFP_KERNEL);
+	if (!ev)
+		return -ENOMEM;
+
+	mutex_lock(&oom_policy_dry_mutex);
+	ev->rehearsed = policy;
+	ev->seq = oom_policy_dry_seq++;
+	oom_policy_begin(ev, &oc, oom_policy_dry_evaluate);
+	ev->ctx.flags |= BPF_OOM_EVENT_DRY_RUN;
+
+	ret = oom_policy_in_flight(ev) ? -EBUSY : oom_policy_decide(ev);
+	if (ret > 0) {
+		oom_policy_copy_steps(ev, steps, nr_steps);
+		oom_policy_copy_victim(ev, victim);
+		put_task_struct(oc.chosen);
+	}
+	oom_policy_end(ev);
+	mutex_unlock(&oom_policy_dry_mutex);
+
+	kfree(ev);
+	return min(ret, 0);
 }
 
 static struct ctl_table oom_policy_table[] = {

@@ -49,7 +49,20 @@ struct oom_policy {
 	} stats;
 };
 
+extern const struct bpf_link_ops oom_policy_link_ops;
+
 int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog);
+int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *kattr,
+				 union bpf_attr __user *uattr);
+
+void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
+			 struct mem_cgroup *memcg_2);
+int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
+			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
+			u32 *nr_steps);
+
+/* Steps that a rehearsal or a report can hold; deeper ones are left out. */
+#define OOM_POLICY_STEPS	32
 
 #else
 

@@ -188,7 +188,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   info.oom_policy.worst_ns);
 }
 
-static const struct bpf_link_ops oom_policy_link_ops = {
+const struct bpf_link_ops oom_policy_link_ops = {
 	.release = oom_policy_link_release,
 	.dealloc_deferred = oom_policy_link_dealloc,
 	.detach = oom_policy_link_detach,
@@ -316,6 +316,7 @@ out_put:
 }
 
 const struct bpf_prog_ops oom_policy_prog_ops = {
+	.test_run = bpf_prog_test_run_oom_policy,
 };
 
 static bool oom_policy_ptr_access(struct bpf_insn_access_aux *info,

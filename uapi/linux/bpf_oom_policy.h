@@ -40,6 +40,12 @@ enum bpf_oom_policy_flags {
 	BPF_F_OOM_POLICY_ROOT_TASKS	= (1U << 2),
 };
 
+/* test.flags of BPF_PROG_TEST_RUN */
+enum bpf_oom_test_flags {
+	/* rehearse a whole selection instead of one comparison */
+	BPF_F_TEST_OOM_SELECT		= (1U << 16),
+};
+
 struct cgroup;
 struct task_struct;
 
@@ -68,6 +74,23 @@ struct bpf_oom_ctx {
 	__bpf_md_ptr(struct cgroup *, cgroup_2);
 	__bpf_md_ptr(struct task_struct *, task_1);	/* task stage only */
 	__bpf_md_ptr(struct task_struct *, task_2);	/* task stage only */
+};
+
+/*
+ * One level of a rehearsed selection, as an array in test.data_out. A last step
+ * without a winner says that no policy chose among the children of parent_id and
+ * oom_badness() picked the task.
+ */
+struct bpf_oom_step {
+	__u32 level;
+	__u32 prog_id;		/* the program that judged here */
+	__u32 eligible;
+	__u32 compared;
+	__u64 parent_id;
+	__u64 winner_id;
+	__u64 runner_id;	/* 0 if nobody lost to the winner */
+	__u64 winner_usage;	/* bytes */
+	__u64 runner_usage;	/* bytes */
 };
 
 #endif /* _UAPI__LINUX_BPF_OOM_POLICY_H__ */

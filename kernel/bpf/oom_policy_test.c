@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF_PROG_TEST_RUN for OOM policies: one comparison of two live memcgs, or the
+ * rehearsal of a whole selection. Nobody is killed and nothing is counted; an
+ * OOM at the same time neither waits for a rehearsal nor sees anything of it.
+ */
+
+#include <linux/bpf.h>
+#include <linux/bpf_oom_policy.h>
+#include <linux/cgroup.h>
+#include <linux/filter.h>
+#include <linux/ktime.h>
+#include <linux/memcontrol.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+/* Of the context user space names the cgroups, the kernel fills in the rest. */
+static int oom_test_get_ctx(const union bpf_attr *kattr, struct bpf_oom_ctx *ctx)
+{
+	const size_t given = offsetofend(struct bpf_oom_ctx, cgroup_id_2);
+
+	if (kattr->test.ctx_size_in != sizeof(*ctx))
+		return -EINVAL;
+	if (copy_from_user(ctx, u64_to_user_ptr(kattr->test.ctx_in), sizeof(*ctx)))
+		return -EFAULT;
+	if (memchr_inv((void *)ctx + given, 0, sizeof(*ctx) - given))
+		return -EINVAL;
+	return 0;
+}
+
+static int oom_test_put_ctx(const union bpf_attr *kattr, union bpf_attr __user *uattr,
+			    struct bpf_oom_ctx *ctx)
+{
+	u32 size = min_t(u32, kattr->test.ctx_size_out, sizeof(*ctx));
+
+	if (!kattr->test.ctx_out)
+		return 0;
+
+	ctx->cgroup_1 = NULL;
+	ctx->cgroup_2 = NULL;
+	if (copy_to_user(u64_to_user_ptr(kattr->test.ctx_out), ctx, size) ||
+	    put_user((u32)sizeof(*ctx), &uattr->test.ctx_size_out))
+		return -EFAULT;
+	return size < sizeof(*ctx) ? -ENOSPC : 0;
+}
+
+static int oom_test_put_steps(const union bpf_attr *kattr, union bpf_attr __user *uattr,
+			      const struct bpf_oom_step *steps, u32 nr_steps)
+{
+	u32 need = nr_steps * sizeof(*steps);
+	u32 size = min(kattr->test.data_size_out, need);
+
+	if (!kattr->test.data_out)
+		return 0;
+
+	if (copy_to_user(u64_to_user_ptr(kattr->test.data_out), steps, size) ||
+	    put_user(need, &uattr->test.data_size_out))
+		return -EFAULT;
+	return size < need ? -ENOSPC : 0;
+}
+
+/* A reference, or -ENOENT, or -EOPNOTSUPP where there is no memcg. */
+static struct mem_cgroup *oom_test_get_memcg(u64 id)
+{
+	struct cgroup_subsys_state *css;
+	struct cgroup *cgrp;
+
+	cgrp = cgroup_get_from_id(id);
+	if (IS_ERR(cgrp))
+		return ERR_CAST(cgrp);
+
+	rcu_read_lock();
+	css = rcu_dereference(cgrp->subsys[memory_cgrp_id]);
+	if (!css)
+		css = ERR_PTR(-EOPNOTSUPP);
+	else if (!css_tryget_online(css))
+		css = ERR_PTR(-ENOENT);
+	rcu_read_unlock();
+
+	cgroup_put(cgrp);
+	return IS_ERR(css) ? ERR_CAST(css) : mem_cgroup_from_css(css);
+}
+
+static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 repeat,
+			   u32 *verdict, u32 *duration)
+{
+	u64 start, ns = 0;
+	u32 i;
+
+	for (i = 0; i < repeat; i++) {
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+
+		ctx->scratch_1 = 0;
+		ctx->scratch_2 = 0;
+		rcu_read_lock();
+		start = ktime_get_ns();
+		*verdict = bpf_prog_run_pin_on_cpu(prog, ctx);
+		ns += ktime_get_ns() - start;
+		rcu_read_unlock();
+	}
+	*duration = min_t(u64, div_u64(ns, repeat), U32_MAX);
+	return 0;
+}
+
+static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
+			    struct bpf_oom_ctx *ctx, u32 *verdict, u32 *duration)
+{
+	struct mem_cgroup *memcg_1, *memcg_2;
+	int err;
+
+	if (kattr->test.data_out || kattr->test.data_size_out)
+		return -EINVAL;
+	if (ctx->cgroup_id_1 == ctx->cgroup_id_2)
+		return -EINVAL;
+
+	memcg_1 = oom_test_get_memcg(ctx->cgroup_id_1);
+	if (IS_ERR(memcg_1))
+		return PTR_ERR(memcg_1);
+	memcg_2 = oom_test_get_memcg(ctx->cgroup_id_2);
+	if (IS_ERR(memcg_2)) {
+		mem_cgroup_put(memcg_1);
+		return PTR_ERR(memcg_2);
+	}
+
+	if (parent_mem_cgroup(memcg_1) == parent_mem_cgroup(memcg_2)) {
+		oom_policy_fill_ctx(ctx, memcg_1, memcg_2);
+		err = oom_test_repeat(prog, ctx, kattr->test.repeat ?: 1, verdict,
+				      duration);
+	} else {
+		err = -EXDEV;
+	}
+
+	mem_cgroup_put(memcg_2);
+	mem_cgroup_put(memcg_1);
+	return err;
+}
+
+/* The options under which the program is attached to @scope, if it is. */
+static void oom_test_attached(struct oom_policy *policy, struct mem_cgroup *scope)
+{
+	struct oom_policy *attached;
+
+	rcu_read_lock();
+	attached = rcu_dereference(scope->oom_policy.policy[policy->stage]);
+	if (attached && READ_ONCE(attached->link.prog) == policy->link.prog) {
+		policy->flags = attached->flags;
+		policy->budget_us = attached->budget_us;
+	}
+	rcu_read_unlock();
+}
+
+static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
+			   union bpf_attr __user *uattr, struct bpf_oom_ctx *ctx,
+			   u32 *retval, u32 *duration)
+{
+	struct bpf_oom_step *steps;
+	struct oom_policy *policy;
+	struct mem_cgroup *scope;
+	u32 nr_steps = 0;
+	int err = -ENOMEM;
+	u64 start;
+
+	if (kattr->test.repeat > 1 || ctx->cgroup_id_2)
+		return -EINVAL;
+
+	scope = oom_test_get_memcg(ctx->cgroup_id_1);
+	if (IS_ERR(scope))
+		return PTR_ERR(scope);
+
+	policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	steps = kcalloc(OOM_POLICY_STEPS + 1, sizeof(*steps), GFP_KERNEL);
+	if (!policy || !steps)
+		goto out;
+
+	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY, &oom_policy_link_ops, prog);
+	policy->stage = OOM_POLICY_STAGE_MEMCG;
+	policy->budget_us = OOM_POLICY_DEFAULT_BUDGET_US;
+	oom_test_attached(policy, scope);
+
+	start = ktime_get_ns();
+	*retval = oom_policy_rehearse(policy, scope, ctx, steps, &nr_steps);
+	*duration = min_t(u64, ktime_get_ns() - start, U32_MAX);
+	err = oom_test_put_steps(kattr, uattr, steps, nr_steps);
+out:
+	kfree(steps);
+	kfree(policy);
+	mem_cgroup_put(scope);
+	return err;
+}
+
+/**
+ * bpf_prog_test_run_oom_policy - BPF_PROG_TEST_RUN
+ * @prog: the program, attached or not
+ * @kattr: test: ctx_in is a struct bpf_oom_ctx that is zero but for the ids
+ * @uattr: where the results go
+ *
+ * Without flags the two cgroups are compared, repeat times: retval is the verdict,
+ * ctx_out the context as the program left it, duration in ns per call. With
+ * BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed as
+ * if @prog were attached there: data_out is an array of struct bpf_oom_step, retval
+ * 0 or -errno (-ESRCH nobody to kill, -EBUSY a victim is dying, -ETIME over budget),
+ * and ctx_out has the victim as candidate 1.
+ *
+ * Return: 0; -EINVAL for other flags, sizes or fields; -ENOENT for an id that no
+ * cgroup has; -EOPNOTSUPP if it has no memory controller; -EXDEV if the two are
+ * not siblings; -ENOSPC if an answer does not fit; -EINTR, -ENOMEM, -EFAULT.
+ */
+int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *kattr,
+				 union bpf_attr __user *uattr)
+{
+	u32 retval = 0, duration = 0;
+	struct bpf_oom_ctx ctx;
+	int err;
+
+	if (kattr->test.flags & ~BPF_F_TEST_OOM_SELECT ||
+	    kattr->test.data_in || kattr->test.data_size_in ||
+	    kattr->test.cpu || kattr->test.batch_size)
+		return -EINVAL;
+
+	err = oom_test_get_ctx(kattr, &ctx);
+	if (err)
+		return err;
+
+	if (kattr->test.flags & BPF_F_TEST_OOM_SELECT)
+		err = oom_test_select(prog, kattr, uattr, &ctx, &retval, &duration);
+	else
+		err = oom_test_compare(prog, kattr, &ctx, &retval, &duration);
+	if (err)
+		return err;
+
+	err = oom_test_put_ctx(kattr, uattr, &ctx);
+	if (put_user(retval, &uattr->test.retval) ||
+	    put_user(duration, &uattr->test.duration))
+		return -EFAULT;
+	return err;
+}
