@@ -404,19 +404,32 @@ static void oom_policy_scan(struct mem_cgroup *memcg, bool subtree,
 	css_task_iter_end(&it);
 }
 
+static void oom_policy_add_mm(struct oom_cand *cand, struct mm_struct *mm)
+{
+	cand->usage += (u64)get_mm_rss(mm) * PAGE_SIZE + mm_pgtables_bytes(mm);
+	cand->swap += (u64)get_mm_counter(mm, MM_SWAPENTS) * PAGE_SIZE;
+}
+
 static int oom_policy_add_task(struct task_struct *task, void *arg)
 {
-	struct oom_cand *cand = arg;
+	struct task_struct *thread;
+	struct mm_struct *mm;
 
 	if (task->flags & PF_KTHREAD)
 		return 0;
-	task = find_lock_task_mm(task);
-	if (!task)
-		return 0;
 
-	cand->usage += (u64)get_mm_rss(task->mm) * PAGE_SIZE + mm_pgtables_bytes(task->mm);
-	cand->swap += (u64)get_mm_counter(task->mm, MM_SWAPENTS) * PAGE_SIZE;
-	task_unlock(task);
+	/* The leader may have left its mm to the other threads. */
+	rcu_read_lock();
+	for_each_thread(task, thread) {
+		task_lock(thread);
+		mm = thread->mm;
+		if (mm)
+			oom_policy_add_mm(arg, mm);
+		task_unlock(thread);
+		if (mm)
+			break;
+	}
+	rcu_read_unlock();
 	return 0;
 }
 
@@ -758,11 +771,17 @@ static void oom_policy_count(struct oom_policy_event *ev, int ret)
 	u64 ns = ktime_get_mono_fast_ns() - ev->start;
 	struct task_struct *victim = ev->oc->chosen;
 
+	/* Nobody was asked. */
+	if (ret == -EBUSY || ret == -EPERM) {
+		oom_policy_count_fallback(ev, oom_policy_reason(ret), ns);
+		return;
+	}
+
 	ev->first->stats.selections++;
 	ev->first->stats.last_ns = ns;
 	ev->first->stats.worst_ns = max(ev->first->stats.worst_ns, ns);
 
-	if (ret <= 0) {
+	if (ret < 0) {
 		oom_policy_count_fallback(ev, oom_policy_reason(ret), ns);
 		return;
 	}
@@ -893,7 +912,8 @@ bool __oom_policy_dump_tasks(struct oom_control *oc, oom_policy_task_fn dump)
 {
 	struct oom_policy_event *ev = &oom_policy_event;
 
-	if (!oom_policy_has_leaf(ev, oc))
+	if (!oom_policy_has_leaf(ev, oc) ||
+	    (mem_cgroup_is_root(ev->leaf) && ev->how == OOM_WALK_SUBTREE))
 		return false;
 
 	oom_policy_scan(ev->leaf, ev->how == OOM_WALK_SUBTREE, dump, oc);

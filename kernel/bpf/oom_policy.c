@@ -372,7 +372,7 @@ BPF_CALL_5(bpf_oom_policy_storage_get, struct bpf_map *, map,
 	return bpf_cgrp_storage_get_proto.func((unsigned long)map,
 					       (unsigned long)cgroup,
 					       (unsigned long)value, flags,
-					       gfp_flags);
+					       (__force unsigned long)gfp_flags);
 }
 
 static const struct bpf_func_proto bpf_oom_policy_storage_get_proto = {
