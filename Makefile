@@ -44,7 +44,7 @@ kernel: overlay ## the kernel with OOM policies (KERNEL_SRC=dir: from another so
 # The same kernel without us.
 .PHONY: stock
 stock: overlay
-	@$(STEP) kernel-stock scripts/kernel $(B)/stock/src $(B)/kernel-stock $(FRAGMENTS)
+	@$(STEP) kernel-stock scripts/kernel $(B)/stock/src $(B)/stock/kernel vm/kernel.config
 
 .PHONY: tools
 tools: kernel ## libbpf, bpftool, the sample policies and the tests
@@ -56,18 +56,19 @@ demo: tools ## the same shortage twice: without a policy and with one
 	@MEM=$(or $(MEM),384M) SHARE= vm/run oom_policy_demo
 
 .PHONY: test
-test: tools ## everything, as KTAP
-	@scripts/run-tests
+test: tools $(if $(shell grep '^[^\#].*stock' selftests/oom_policy/machines),stock) ## all tests, as KTAP (TESTS="link selection": some)
+	@scripts/run-tests $(TESTS)
 
 .PHONY: shell
 shell: tools ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
 	@if [ -n "$$CMD" ]; then vm/run "$$CMD"; else vm/run; fi
 
 .PHONY: check
-check: overlay ## style and static checks of our files
-	@scripts/check
+check: kernel ## style and static checks of our files
+	@scripts/deps check
+	@scripts/check $(FRAGMENTS)
 
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run accel initramfs.cpio \
-		kernel kernel-debug kernel-stock) build/overlay.* build/initramfs.*
+		kernel kernel-debug) build/overlay.* build/initramfs.*
