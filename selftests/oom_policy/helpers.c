@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,6 +25,7 @@
 
 #define MEGABYTE	(1024UL * 1024)
 #define HOG_CHUNK	(4 * MEGABYTE)
+#define RESERVE		(16 * MEGABYTE)
 
 time_t now_s(void)
 {
@@ -289,10 +291,21 @@ static int task_main(const struct node *node, int ready_fd)
 	return 0;
 }
 
+static int wait_ready(int fd, const char *who)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	if (poll(&ready, 1, DEADLINE_S * 1000) != 1 || read(fd, &byte, 1) != 1) {
+		diag("%s does not get ready", who);
+		return -1;
+	}
+	return 0;
+}
+
 static int task_start(struct node *node, int i)
 {
-	struct pollfd ready = { .events = POLLIN };
-	char number[16], byte;
+	char number[16];
 	int fds[2], err = -1;
 
 	if (pipe2(fds, O_CLOEXEC))
@@ -306,13 +319,8 @@ static int task_start(struct node *node, int i)
 		goto out;
 	}
 
-	ready.fd = fds[0];
-	if (poll(&ready, 1, DEADLINE_S * 1000) != 1 || read(fds[0], &byte, 1) != 1) {
-		diag("the task of %s does not get ready", node->path);
-		goto out;
-	}
-	err = 0;
-	if (node->moved) {
+	err = wait_ready(fds[0], node->path);
+	if (!err && node->moved) {
 		snprintf(number, sizeof(number), "%d", node->pid[i]);
 		err = cgroup_write(node->path, "cgroup.procs", number);
 	}
@@ -422,32 +430,116 @@ int raise_oom_sysrq(void)
 	return write_file("/proc/sysrq-trigger", "f");
 }
 
-pid_t hog_start(const __u32 *sated)
+/* The thread of a task that a tracer has to stop, 0 if there is none. */
+static pid_t thread_to_hold(const struct node *node, pid_t pid)
+{
+	struct dirent *entry;
+	char path[32];
+	pid_t tid = 0;
+	DIR *dir;
+
+	if (!node->threads)
+		return pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		if (atoi(entry->d_name) && atoi(entry->d_name) != pid)
+			tid = atoi(entry->d_name);
+	if (dir)
+		closedir(dir);
+	return tid;
+}
+
+static int seize_node(const struct node *node)
+{
+	int i;
+
+	for (i = 0; i < node->nr_tasks; i++) {
+		if (ptrace(PTRACE_SEIZE, thread_to_hold(node, node->pid[i]), 0,
+			   PTRACE_O_TRACEEXIT)) {
+			diag("cannot trace the task of %s: %m", node->path);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int hold_main(const struct tree *tree, __u32 *stopped, int ready_fd)
+{
+	int n, status;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (n = 0; n < tree->nr_nodes; n++)
+		if (seize_node(&tree->node[n]))
+			return 1;
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) || write(ready_fd, "", 1) != 1)
+		return 1;
+
+	while (waitpid(-1, &status, __WALL) > 0)
+		if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8))
+			__atomic_add_fetch(stopped, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int hold_tasks(struct holder *holder, const struct tree *tree)
+{
+	__u32 *stopped;
+	int fds[2], err;
+
+	stopped = mmap(NULL, sizeof(*stopped), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (stopped == MAP_FAILED || pipe2(fds, O_CLOEXEC))
+		return -1;
+	holder->stopped = stopped;
+	holder->pid = fork();
+	if (!holder->pid)
+		_exit(hold_main(tree, stopped, fds[1]));
+	close(fds[1]);
+	err = holder->pid < 0 ? -1 : wait_ready(fds[0], "the tracer");
+	close(fds[0]);
+	return err;
+}
+
+/* A tracer's tasks are free when it is gone. */
+void let_go(struct holder *holder)
+{
+	if (holder->pid <= 0)
+		return;
+	kill(holder->pid, SIGKILL);
+	waitpid(holder->pid, NULL, 0);
+	holder->pid = 0;
+}
+
+static int hog_main(const __u32 *sated)
 {
 	const long page = sysconf(_SC_PAGESIZE);
-	const pid_t pid = fork();
 	char *mem;
 	size_t i;
 
-	if (pid)
-		return pid;
-
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (!__atomic_load_n(sated, __ATOMIC_RELAXED)) {
+	for (;;) {
 		mem = mmap(NULL, HOG_CHUNK, PROT_READ | PROT_WRITE,
 			   MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, -1, 0);
 		if (mem == MAP_FAILED)
-			_exit(1);
+			return 1;
 		for (i = 0; i < HOG_CHUNK; i += page) {
 			if (__atomic_load_n(sated, __ATOMIC_RELAXED))
-				break;
+				return 0;
 			mem[i] = 1;
 		}
 	}
-	_exit(0);
 }
 
-/* Exit status of a child, -1 if it was killed or does not end. */
+pid_t hog_start(const __u32 *sated)
+{
+	const pid_t pid = fork();
+
+	if (!pid)
+		_exit(hog_main(sated));
+	return pid;
+}
+
 int wait_exit(pid_t pid)
 {
 	int status;
@@ -459,4 +551,32 @@ int wait_exit(pid_t pid)
 		return -1;
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int shortage_begin(struct shortage *shortage, const __u32 *sated)
+{
+	shortage->reserve = mmap(NULL, RESERVE, PROT_READ | PROT_WRITE,
+				 MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE, -1, 0);
+	if (shortage->reserve == MAP_FAILED || mlockall(MCL_CURRENT)) {
+		diag("no reserve of memory: %m");
+		return -1;
+	}
+	shortage->hog = hog_start(sated);
+	return shortage->hog < 0 ? -1 : 0;
+}
+
+/* Unmapping could ask for memory, and there is none. */
+int shortage_end(struct shortage *shortage)
+{
+	int err;
+
+	if (!shortage->reserve)
+		return 0;
+	if (madvise(shortage->reserve, RESERVE, MADV_DONTNEED_LOCKED))
+		diag("giving the reserve back: %m");
+	err = wait_exit(shortage->hog);
+	munmap(shortage->reserve, RESERVE);
+	munlockall();
+	shortage->reserve = NULL;
+	return err;
 }

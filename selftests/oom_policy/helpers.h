@@ -98,10 +98,35 @@ int protect_self(void);
 int raise_oom_sysrq(void);
 
 /*
- * A protected task in the root cgroup that takes page after page until *@sated
- * is non-zero. The caller waits for it.
+ * Victims that stay: a tracer stops every task of the tree, or the second thread
+ * of one that has two, where SIGKILL has arrived and the memory is still there.
+ * Without it the stock killer has a gap: a victim's mm counts as done with just
+ * before its memory is free, and whoever asks in between causes a second kill.
  */
+struct holder {
+	pid_t pid;
+	const __u32 *stopped;	/* how many tasks are held so by now */
+};
+
+int hold_tasks(struct holder *holder, const struct tree *tree);
+void let_go(struct holder *holder);
+
+/* A child that takes page after page until *@sated is non-zero. */
 pid_t hog_start(const __u32 *sated);
+
+/* Exit status of a child, -1 if it was killed or does not end. */
 int wait_exit(pid_t pid);
+
+/*
+ * A shortage: a reserve of memory, and a hog. Ending it gives the reserve back,
+ * so that nobody needs a victim's memory any more.
+ */
+struct shortage {
+	pid_t hog;
+	void *reserve;
+};
+
+int shortage_begin(struct shortage *shortage, const __u32 *sated);
+int shortage_end(struct shortage *shortage);
 
 #endif /* SELFTESTS_OOM_POLICY_HELPERS_H */

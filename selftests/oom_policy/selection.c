@@ -260,18 +260,23 @@ FIXTURE_TEARDOWN(selection)
 }
 
 static void run_out_of_memory(struct __test_metadata *_metadata,
-			      struct policy *policy, bool pressure)
+			      struct policy *policy)
 {
-	pid_t hog;
+	ASSERT_EQ(0, raise_oom_sysrq());
+	ASSERT_TRUE(wait_until(policy->bss->nr_events));
+}
 
-	if (pressure) {
-		hog = hog_start(&policy->bss->sated);
-		ASSERT_LT(0, hog);
-		ASSERT_EQ(0, wait_exit(hog));
-	} else {
-		ASSERT_EQ(0, raise_oom_sysrq());
-		ASSERT_TRUE(wait_until(policy->bss->nr_events));
-	}
+static void press(struct __test_metadata *_metadata, struct policy *policy,
+		  const struct tree *tree)
+{
+	struct shortage shortage;
+	struct holder holder;
+
+	ASSERT_EQ(0, hold_tasks(&holder, tree));
+	ASSERT_EQ(0, shortage_begin(&shortage, &policy->bss->sated));
+	EXPECT_TRUE(wait_until(policy->bss->sated));
+	EXPECT_EQ(0, shortage_end(&shortage));
+	let_go(&holder);
 }
 
 static void check_victims(struct __test_metadata *_metadata,
@@ -341,7 +346,10 @@ static void check_calls(struct __test_metadata *_metadata,
 
 TEST_F_TIMEOUT(selection, victim, TEST_TIMEOUT_S)
 {
-	run_out_of_memory(_metadata, self->policy, variant->pressure);
+	if (variant->pressure)
+		press(_metadata, self->policy, &self->tree);
+	else
+		run_out_of_memory(_metadata, self->policy);
 	check_victims(_metadata, self->policy, &self->tree, variant->victims);
 	check_calls(_metadata, self->policy, &self->tree, variant->calls,
 		    BPF_OOM_EVENT_GLOBAL |
@@ -384,7 +392,7 @@ TEST_F_TIMEOUT(link_info, kill_counted_in_link_info, TEST_TIMEOUT_S)
 	EXPECT_EQ(0U, info.oom_policy.last_victim_cgroup_id);
 	EXPECT_EQ(0U, info.oom_policy.worst_ns);
 
-	run_out_of_memory(_metadata, self->policy, false);
+	run_out_of_memory(_metadata, self->policy);
 	check_victims(_metadata, self->policy, &self->tree, "A/y");
 
 	ASSERT_EQ(0, policy_info(self->link, &info));
@@ -401,7 +409,7 @@ TEST_F_TIMEOUT(link_info, abstention_counted_in_link_info, TEST_TIMEOUT_S)
 	struct bpf_link_info info;
 
 	self->policy->bss->abstain_level = 1;
-	run_out_of_memory(_metadata, self->policy, false);
+	run_out_of_memory(_metadata, self->policy);
 
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(1U, info.oom_policy.selections);
