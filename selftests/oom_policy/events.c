@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Policies with options, and memcg OOMs; events.h says what each function is for.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "events.h"
+#include "helpers.h"
+
+#define CUT	(4 * MEGABYTE)	/* what is missing when a limit is lowered */
+#define ROOM	(8 * MEGABYTE)	/* what a limit leaves to a hog */
+
+struct bpf_link *attach_with(const struct bpf_program *prog, const char *path,
+			     __u32 flags, __u32 budget_us)
+{
+	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .flags = flags, .budget_us = budget_us);
+	const int fd = cgroup_open(path);
+	struct bpf_link *link;
+
+	if (fd < 0)
+		return NULL;
+	link = bpf_program__attach_oom_policy(prog, fd, &opts);
+	if (!link)
+		diag("attaching to /%s: %m", path);
+	close(fd);
+	return link;
+}
+
+static int set_limit(const char *path, long limit)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", limit);
+	return cgroup_write(path, "memory.max", text);
+}
+
+static int take_all(const char *path)
+{
+	char *mem;
+	long i;
+
+	if (cgroup_write(path, "cgroup.procs", "0"))
+		return 1;
+	for (;;) {
+		mem = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_ANONYMOUS |
+			   MAP_PRIVATE | MAP_NORESERVE, -1, 0);
+		if (mem == MAP_FAILED)
+			return 1;
+		for (i = 0; i < ROOM; i += 4096)
+			mem[i] = 1;
+	}
+}
+
+int memcg_shortage_begin(struct memcg_shortage *shortage, const char *path,
+			 const char *hog)
+{
+	const long usage = cgroup_read_long(path, "memory.current", NULL);
+
+	if (usage < 0 || (hog && set_limit(path, usage + ROOM)))
+		return -1;
+	shortage->path = path;
+	shortage->pid = fork();
+	if (!shortage->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(hog ? take_all(hog) : -set_limit(path, usage - CUT));
+	}
+	return shortage->pid < 0 ? -1 : 0;
+}
+
+/* A signal ends both: the write, and the hog. */
+int memcg_shortage_end(struct memcg_shortage *shortage)
+{
+	if (shortage->pid <= 0)
+		return 0;
+	kill(shortage->pid, SIGKILL);
+	waitpid(shortage->pid, NULL, 0);
+	shortage->pid = 0;
+	return cgroup_write(shortage->path, "memory.max", "max");
+}
+
+int set_oom_score_adj(pid_t pid, int adj)
+{
+	char path[64];
+	int fd, len;
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : dprintf(fd, "%d", adj);
+	if (len < 0)
+		diag("writing %d to %s: %m", adj, path);
+	if (fd >= 0)
+		close(fd);
+	return len < 0 ? -1 : 0;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], line[128];
+	pid_t parent = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "PPid: %d", &parent) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return parent;
+}
+
+int protect_ancestors(void)
+{
+	pid_t pid;
+
+	for (pid = getpid(); pid > 1; pid = parent_of(pid))
+		if (set_oom_score_adj(pid, -1000))
+			return -1;
+	return 0;
+}
