@@ -63,6 +63,7 @@ struct oom_cand {
 	u64 usage;	/* bytes */
 	u64 swap;	/* bytes */
 	u64 scratch;	/* the program's */
+	long points;	/* oom_badness(), for tasks */
 };
 
 /**
@@ -202,6 +203,9 @@ struct oom_policy_step {
  * @rehearsed: the policy that rules at @scope in a rehearsal, NULL in a real event
  * @first: the policy asked first, referenced: it sets the budget
  * @policy: the policy asked last, referenced
+ * @task_policy: the policy that judges the leaf's tasks, referenced, or NULL
+ * @tasks: the match of the leaf's tasks
+ * @task_verdict: why that match ended early, or 0
  * @cursor: where the walk is, referenced
  * @leaf: the memcg with the victim, referenced
  * @how: how @leaf was reached
@@ -223,6 +227,9 @@ struct oom_policy_event {
 	struct oom_policy *rehearsed;
 	struct oom_policy *first;
 	struct oom_policy *policy;
+	struct oom_policy *task_policy;
+	struct oom_match tasks;
+	int task_verdict;
 	struct mem_cgroup *cursor;
 	struct mem_cgroup *leaf;
 	enum oom_walk_choice how;
@@ -253,26 +260,28 @@ static bool oom_policy_applies(const struct oom_policy_event *ev,
 }
 
 static struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
-					struct mem_cgroup *memcg)
+					struct mem_cgroup *memcg,
+					enum oom_policy_stage stage)
 {
 	struct oom_policy *policy;
 
-	if (ev->rehearsed && memcg == ev->scope)
+	if (ev->rehearsed && ev->rehearsed->stage == stage && memcg == ev->scope)
 		return ev->rehearsed;
 
-	policy = rcu_dereference(memcg->oom_policy.policy[OOM_POLICY_STAGE_MEMCG]);
+	policy = rcu_dereference(memcg->oom_policy.policy[stage]);
 	return policy && oom_policy_applies(ev, policy) ? policy : NULL;
 }
 
-/* The nearest policy at @memcg or above, referenced: it rules @memcg's children. */
+/* The nearest policy at @memcg or above, referenced: it rules below @memcg. */
 static struct oom_policy *oom_policy_get_ruling(const struct oom_policy_event *ev,
-						struct mem_cgroup *memcg)
+						struct mem_cgroup *memcg,
+						enum oom_policy_stage stage)
 {
 	struct oom_policy *policy = NULL;
 
 	rcu_read_lock();
 	for (; memcg; memcg = parent_mem_cgroup(memcg)) {
-		policy = oom_policy_of(ev, memcg);
+		policy = oom_policy_of(ev, memcg, stage);
 		if (policy && !IS_ERR(bpf_link_inc_not_zero(&policy->link)))
 			break;
 		policy = NULL;
@@ -288,17 +297,34 @@ static void oom_policy_put(struct oom_policy *policy)
 		bpf_link_put(&policy->link);
 }
 
-/* @policy is asked next; its reference passes to the event. */
-static void oom_policy_enter(struct oom_policy_event *ev, struct oom_policy *policy)
+static void oom_policy_asked(struct oom_policy_event *ev, struct oom_policy *policy)
+{
+	if (!policy || ev->first)
+		return;
+
+	bpf_link_inc(&policy->link);
+	ev->first = policy;
+	ev->deadline = ev->start + (u64)policy->budget_us * NSEC_PER_USEC;
+}
+
+/* Who judges the children of @memcg. */
+static void oom_policy_enter(struct oom_policy_event *ev, struct mem_cgroup *memcg)
 {
 	oom_policy_put(ev->policy);
-	ev->policy = policy;
+	ev->policy = oom_policy_get_ruling(ev, memcg, OOM_POLICY_STAGE_MEMCG);
+	oom_policy_asked(ev, ev->policy);
+}
 
-	if (policy && !ev->first) {
-		bpf_link_inc(&policy->link);
-		ev->first = policy;
-		ev->deadline = ev->start + (u64)policy->budget_us * NSEC_PER_USEC;
-	}
+/* Who judges the tasks of @memcg: nobody if a policy has left it to the kernel. */
+static void oom_policy_enter_tasks(struct oom_policy_event *ev, struct mem_cgroup *memcg)
+{
+	oom_policy_put(ev->task_policy);
+	ev->task_policy = NULL;
+	if (ev->badness && ev->policy)
+		return;
+
+	ev->task_policy = oom_policy_get_ruling(ev, memcg, OOM_POLICY_STAGE_TASK);
+	oom_policy_asked(ev, ev->task_policy);
 }
 
 static bool oom_policy_expired(const struct oom_policy_event *ev)
@@ -324,26 +350,75 @@ static void oom_policy_set_cands(struct bpf_oom_ctx *ctx, const struct oom_cand 
 	ctx->cgroup_2 = memcg_2->css.cgroup;
 }
 
-static int oom_policy_compare(void *arg, struct oom_cand *best, struct oom_cand *next)
+/* Ask @policy, under RCU. */
+static u32 oom_policy_run(struct oom_policy_event *ev, struct oom_policy *policy,
+			  struct bpf_oom_ctx *ctx, struct oom_cand *best,
+			  struct oom_cand *next)
 {
-	struct oom_policy_event *ev = arg;
-	struct bpf_oom_ctx *ctx = &ev->ctx;
 	u32 verdict;
 
-	if (oom_policy_expired(ev))
-		return -ETIME;
-
-	oom_policy_set_cands(ctx, best, next);
-	verdict = bpf_prog_run_pin_on_cpu(READ_ONCE(ev->policy->link.prog), ctx);
+	verdict = bpf_prog_run_pin_on_cpu(READ_ONCE(policy->link.prog), ctx);
 
 	best->scratch = ctx->scratch_1;
 	next->scratch = ctx->scratch_2;
 	ev->compared++;
 	if (!ev->rehearsed) {
-		ev->policy->stats.comparisons++;
+		policy->stats.comparisons++;
 		trace_oom_policy_compare(ctx, verdict);
 	}
 	return verdict;
+}
+
+static int oom_policy_compare(void *arg, struct oom_cand *best, struct oom_cand *next)
+{
+	struct oom_policy_event *ev = arg;
+
+	if (oom_policy_expired(ev))
+		return -ETIME;
+
+	oom_policy_set_cands(&ev->ctx, best, next);
+	return oom_policy_run(ev, ev->policy, &ev->ctx, best, next);
+}
+
+/* As for memcgs, but that the tie goes to oom_badness(). */
+static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
+				    struct oom_cand *next)
+{
+	struct oom_policy_event *ev = arg;
+	struct task_struct *task_1 = best->node;
+	struct task_struct *task_2 = next->node;
+	struct bpf_oom_ctx ctx = {
+		.usage_1 = best->usage,
+		.usage_2 = next->usage,
+		.swap_1 = best->swap,
+		.swap_2 = next->swap,
+		.pid_1 = task_tgid_nr(task_1),
+		.pid_2 = task_tgid_nr(task_2),
+		.oom_score_adj_1 = task_1->signal->oom_score_adj,
+		.oom_score_adj_2 = task_2->signal->oom_score_adj,
+		.level = ev->ctx.level,
+		.flags = ev->ctx.flags,
+		.scratch_1 = best->scratch,
+		.scratch_2 = next->scratch,
+		.task_1 = task_1,
+		.task_2 = task_2,
+	};
+	u32 verdict;
+
+	if (oom_policy_expired(ev))
+		return -ETIME;
+
+	rcu_read_lock();
+	ctx.cgroup_1 = mem_cgroup_from_task(task_1)->css.cgroup;
+	ctx.cgroup_2 = mem_cgroup_from_task(task_2)->css.cgroup;
+	ctx.cgroup_id_1 = cgroup_id(ctx.cgroup_1);
+	ctx.cgroup_id_2 = cgroup_id(ctx.cgroup_2);
+	verdict = oom_policy_run(ev, ev->task_policy, &ctx, best, next);
+	rcu_read_unlock();
+
+	if (verdict != BPF_OOM_EQUAL)
+		return verdict;
+	return next->points > best->points ? BPF_OOM_SECOND : BPF_OOM_FIRST;
 }
 
 static u64 *oom_policy_mark_of(const struct oom_policy_event *ev,
@@ -547,7 +622,7 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	if (READ_ONCE(parent->oom_group))
 		return OOM_WALK_SUBTREE;
 
-	oom_policy_enter(ev, oom_policy_get_ruling(ev, parent));
+	oom_policy_enter(ev, parent);
 	if (!ev->policy) {
 		ev->badness = true;
 		return OOM_WALK_SUBTREE;
@@ -584,19 +659,92 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	return OOM_WALK_CHILD;
 }
 
-/* The task stage: 1 and a referenced oc->chosen, 0, or -EBUSY. */
-static int oom_policy_try(void *arg, void *node, enum oom_walk_choice how)
+/* A task that the stock killer would take plays against the best so far. */
+static int oom_policy_play_task(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
 	struct oom_control *oc = ev->oc;
+	struct oom_cand next = {};
 
 	oc->chosen = NULL;
 	oc->chosen_points = LONG_MIN;
-	oom_policy_scan(node, how == OOM_WALK_SUBTREE, ev->evaluate, oc);
-	if (oc->chosen == (void *)-1UL)
-		return -EBUSY;
+	if (ev->evaluate(task, oc))
+		return 1;
 	if (!oc->chosen)
 		return 0;
+
+	next.node = oc->chosen;
+	next.points = oc->chosen_points;
+	oc->chosen = NULL;
+	oom_policy_add_task(task, &next);
+
+	ev->task_verdict = oom_match_play(&ev->tasks, &next, oom_policy_compare_tasks, ev);
+	if (ev->tasks.dropped)
+		put_task_struct(ev->tasks.dropped);
+	return ev->task_verdict;
+}
+
+/* 1 and a referenced oc->chosen, BPF_OOM_ABSTAIN, 0, -EBUSY or -ETIME. */
+static int oom_policy_judge_tasks(struct oom_policy_event *ev, struct mem_cgroup *memcg,
+				  bool subtree)
+{
+	struct oom_control *oc = ev->oc;
+	bool busy;
+
+	ev->tasks = (struct oom_match) {};
+	ev->task_verdict = 0;
+	ev->ctx.level = memcg->css.cgroup->level - ev->scope->css.cgroup->level + 1;
+	oom_policy_scan(memcg, subtree, oom_policy_play_task, ev);
+
+	busy = oc->chosen == (void *)-1UL;
+	if (ev->tasks.runner.node)
+		put_task_struct(ev->tasks.runner.node);
+	if (ev->tasks.best.node && (busy || ev->task_verdict))
+		put_task_struct(ev->tasks.best.node);
+	if (busy)
+		return -EBUSY;
+	if (ev->task_verdict)
+		return ev->task_verdict;
+	if (!ev->tasks.best.node)
+		return 0;
+
+	oc->chosen = ev->tasks.best.node;
+	oc->chosen_points = ev->tasks.best.points;
+	ev->badness = false;
+	return 1;
+}
+
+static int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
+				bool subtree)
+{
+	struct oom_control *oc = ev->oc;
+	int ret;
+
+	oom_policy_enter_tasks(ev, memcg);
+	if (ev->task_policy) {
+		ret = oom_policy_judge_tasks(ev, memcg, subtree);
+		if (ret != BPF_OOM_ABSTAIN)
+			return ret;
+		oom_policy_put(ev->task_policy);
+		ev->task_policy = NULL;
+	}
+
+	oc->chosen = NULL;
+	oc->chosen_points = LONG_MIN;
+	oom_policy_scan(memcg, subtree, ev->evaluate, oc);
+	if (oc->chosen == (void *)-1UL)
+		return -EBUSY;
+	return !!oc->chosen;
+}
+
+static int oom_policy_try(void *arg, void *node, enum oom_walk_choice how)
+{
+	struct oom_policy_event *ev = arg;
+	int ret;
+
+	ret = oom_policy_pick_task(ev, node, how == OOM_WALK_SUBTREE);
+	if (ret <= 0)
+		return ret;
 
 	css_get(&ev->cursor->css);
 	mem_cgroup_put(ev->leaf);
@@ -644,7 +792,8 @@ static struct mem_cgroup *oom_policy_get_tenant(struct oom_policy_event *ev)
 	rcu_read_lock();
 	memcg = mem_cgroup_from_task(ev->oc->chosen);
 	for (; memcg && memcg != ev->leaf; memcg = parent_mem_cgroup(memcg))
-		if (oom_policy_of(ev, memcg))
+		if (oom_policy_of(ev, memcg, OOM_POLICY_STAGE_MEMCG) ||
+		    oom_policy_of(ev, memcg, OOM_POLICY_STAGE_TASK))
 			found = memcg;
 	/* Moved out of the subtree meanwhile, or on its way out: leave it. */
 	if (!memcg || (found && !css_tryget_online(&found->css)))
@@ -676,6 +825,8 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
 	}
 
 	oom_policy_cut_steps(ev, level + 1);
+	oom_policy_put(ev->task_policy);
+	ev->task_policy = NULL;
 	ev->oc->chosen = picked;
 	ev->badness = true;
 	return 0;
@@ -742,6 +893,8 @@ static void oom_policy_end(struct oom_policy_event *ev)
 	ev->first = NULL;
 	oom_policy_put(ev->policy);
 	ev->policy = NULL;
+	oom_policy_put(ev->task_policy);
+	ev->task_policy = NULL;
 	ev->oc = NULL;
 }
 
@@ -764,6 +917,15 @@ static enum oom_policy_fallback oom_policy_reason(int err)
 	default:
 		return OOM_POLICY_NONE_ELIGIBLE;
 	}
+}
+
+static void oom_policy_count_kill(struct oom_policy *policy, u64 victim_id)
+{
+	if (!policy)
+		return;
+
+	policy->stats.kills++;
+	policy->stats.last_victim = victim_id;
 }
 
 static void oom_policy_count(struct oom_policy_event *ev, int ret)
@@ -792,10 +954,8 @@ static void oom_policy_count(struct oom_policy_event *ev, int ret)
 
 	if (ev->badness)
 		oom_policy_count_fallback(ev, OOM_POLICY_ABSTAINED, ns);
-	if (ev->policy) {
-		ev->policy->stats.kills++;
-		ev->policy->stats.last_victim = ev->victim_id;
-	}
+	oom_policy_count_kill(ev->policy, ev->victim_id);
+	oom_policy_count_kill(ev->task_policy, ev->victim_id);
 	trace_oom_policy_select(memcg_cgroup_id(ev->scope), ev->victim_id,
 				task_pid_nr(victim), ev->compared, ns);
 }
@@ -814,7 +974,10 @@ bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
 		return false;
 
 	oom_policy_begin(ev, oc, evaluate);
-	oom_policy_enter(ev, oom_policy_get_ruling(ev, ev->scope));
+	oom_policy_enter(ev, ev->scope);
+
+	if (!ev->first)
+		oom_policy_enter_tasks(ev, ev->scope);
 
 	if (!READ_ONCE(sysctl_oom_policy_enabled))
 		ret = -EPERM;
@@ -900,6 +1063,10 @@ void __oom_policy_report(struct oom_control *oc)
 		oom_policy_report_step(&ev->steps[i]);
 	if (ev->badness)
 		pr_info("no policy chose below %s: oom_badness() did\n",
+			memcg_path(ev->leaf));
+	if (ev->task_policy)
+		pr_info("task: the choice of link id %u among %u in %s\n",
+			ev->task_policy->link.id, ev->tasks.eligible,
 			memcg_path(ev->leaf));
 }
 

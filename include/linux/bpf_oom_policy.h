@@ -7,6 +7,7 @@
 #define _LINUX_BPF_OOM_POLICY_H
 
 #include <linux/bpf.h>
+#include <linux/memcontrol.h>
 #include <linux/oom_policy.h>
 #include <uapi/linux/bpf_oom_policy.h>
 
@@ -49,6 +50,12 @@ struct oom_policy {
 	} stats;
 };
 
+static inline enum oom_policy_stage oom_policy_stage(enum bpf_attach_type type)
+{
+	return type == BPF_OOM_POLICY_TASK ? OOM_POLICY_STAGE_TASK :
+					     OOM_POLICY_STAGE_MEMCG;
+}
+
 extern const struct bpf_link_ops oom_policy_link_ops;
 
 int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog);
@@ -60,6 +67,16 @@ void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
 int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
 			u32 *nr_steps);
+
+/* kfuncs, mm/bpf_memcontrol.c */
+struct mem_cgroup *bpf_get_root_mem_cgroup(void);
+struct mem_cgroup *bpf_get_mem_cgroup(struct cgroup_subsys_state *css);
+void bpf_put_mem_cgroup(struct mem_cgroup *memcg);
+unsigned long bpf_mem_cgroup_usage(struct mem_cgroup *memcg);
+unsigned long bpf_mem_cgroup_page_state(struct mem_cgroup *memcg, int idx);
+unsigned long bpf_mem_cgroup_vm_events(struct mem_cgroup *memcg, enum vm_event_item event);
+unsigned long bpf_mem_cgroup_memory_events(struct mem_cgroup *memcg,
+					   enum memcg_memory_event event);
 
 /* Steps that a rehearsal or a report can hold; deeper ones are left out. */
 #define OOM_POLICY_STEPS	32
@@ -76,7 +93,7 @@ static inline int bpf_oom_policy_link_attach(const union bpf_attr *attr,
 
 static inline int bpf_oom_policy_check_attach_type(enum bpf_attach_type type)
 {
-	return type == BPF_OOM_POLICY ? 0 : -EINVAL;
+	return type == BPF_OOM_POLICY || type == BPF_OOM_POLICY_TASK ? 0 : -EINVAL;
 }
 
 #endif /* _LINUX_BPF_OOM_POLICY_H */

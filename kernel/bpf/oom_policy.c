@@ -200,12 +200,14 @@ const struct bpf_link_ops oom_policy_link_ops = {
 static int oom_policy_check_attr(const union bpf_attr *attr)
 {
 	const size_t used = offsetofend(union bpf_attr, link_create.oom_policy.grace_ms);
+	u32 known = OOM_POLICY_FLAGS;
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 
-	if (attr->link_create.flags ||
-	    attr->link_create.oom_policy.flags & ~OOM_POLICY_FLAGS ||
+	if (attr->link_create.attach_type == BPF_OOM_POLICY_TASK)
+		known = BPF_F_OOM_POLICY_MEMCG;
+	if (attr->link_create.flags || attr->link_create.oom_policy.flags & ~known ||
 	    attr->link_create.oom_policy.grace_ms)
 		return -EINVAL;
 
@@ -290,7 +292,7 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 
 	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY,
 		      &oom_policy_link_ops, prog);
-	policy->stage = OOM_POLICY_STAGE_MEMCG;
+	policy->stage = oom_policy_stage(attr->link_create.attach_type);
 	policy->flags = attr->link_create.oom_policy.flags;
 	policy->budget_us = attr->link_create.oom_policy.budget_us ?:
 			    OOM_POLICY_DEFAULT_BUDGET_US;

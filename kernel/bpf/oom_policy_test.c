@@ -112,6 +112,8 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 	struct mem_cgroup *memcg_1, *memcg_2;
 	int err;
 
+	if (prog->expected_attach_type != BPF_OOM_POLICY)
+		return -EOPNOTSUPP;
 	if (kattr->test.data_out || kattr->test.data_size_out)
 		return -EINVAL;
 	if (ctx->cgroup_id_1 == ctx->cgroup_id_2)
@@ -177,7 +179,7 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 		goto out;
 
 	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY, &oom_policy_link_ops, prog);
-	policy->stage = OOM_POLICY_STAGE_MEMCG;
+	policy->stage = oom_policy_stage(prog->expected_attach_type);
 	policy->budget_us = OOM_POLICY_DEFAULT_BUDGET_US;
 	oom_test_attached(policy, scope);
 
@@ -206,8 +208,9 @@ out:
  * and ctx_out has the victim as candidate 1.
  *
  * Return: 0; -EINVAL for other flags, sizes or fields; -ENOENT for an id that no
- * cgroup has; -EOPNOTSUPP if it has no memory controller; -EXDEV if the two are
- * not siblings; -ENOSPC if an answer does not fit; -EINTR, -ENOMEM, -EFAULT.
+ * cgroup has; -EOPNOTSUPP if it has no memory controller, or to compare by a
+ * program that compares tasks; -EXDEV if the two are not siblings; -ENOSPC if an
+ * answer does not fit; -EINTR, -ENOMEM, -EFAULT.
  */
 int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *kattr,
 				 union bpf_attr __user *uattr)

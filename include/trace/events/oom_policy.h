@@ -29,7 +29,7 @@ TRACE_DEFINE_ENUM(OOM_POLICY_IN_FLIGHT);
 			 { OOM_POLICY_DISABLED, "disabled" },	\
 			 { OOM_POLICY_IN_FLIGHT, "in flight" })
 
-/* One run of a program: candidate ids, depth below the scope, its answer. */
+/* One run of a program: the candidates (pids are 0 for memcgs), and its answer. */
 TRACE_EVENT(oom_policy_compare,
 	    TP_PROTO(const struct bpf_oom_ctx *ctx, u32 verdict),
 
@@ -37,16 +37,21 @@ TRACE_EVENT(oom_policy_compare,
 
 	    TP_STRUCT__entry(__field(u64, cgroup_id_1)
 			     __field(u64, cgroup_id_2)
+			     __field(u32, pid_1)
+			     __field(u32, pid_2)
 			     __field(u32, level)
 			     __field(u32, verdict)),
 
 	    TP_fast_assign(__entry->cgroup_id_1 = ctx->cgroup_id_1;
 			   __entry->cgroup_id_2 = ctx->cgroup_id_2;
+			   __entry->pid_1 = ctx->pid_1;
+			   __entry->pid_2 = ctx->pid_2;
 			   __entry->level = ctx->level;
 			   __entry->verdict = verdict;),
 
-	    TP_printk("level=%u cgroup_id_1=%llu cgroup_id_2=%llu verdict=%s",
+	    TP_printk("level=%u cgroup_id_1=%llu cgroup_id_2=%llu pid_1=%u pid_2=%u verdict=%s",
 		      __entry->level, __entry->cgroup_id_1, __entry->cgroup_id_2,
+		      __entry->pid_1, __entry->pid_2,
 		      show_oom_policy_verdict(__entry->verdict))
 );
 
