@@ -68,6 +68,10 @@ check: kernel ## style and static checks of our files
 	@scripts/deps check
 	@scripts/check $(FRAGMENTS)
 
+.PHONY: configs
+configs: overlay ## build what we touch under unusual configurations
+	@scripts/configs
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run accel initramfs.cpio \
