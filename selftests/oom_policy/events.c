@@ -100,6 +100,41 @@ int set_oom_score_adj(pid_t pid, int adj)
 	return len < 0 ? -1 : 0;
 }
 
+static int task_main(const char *path, int megabytes, int adj, int ready_fd)
+{
+	void *mem;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (cgroup_write(path, "cgroup.procs", "0") || set_oom_score_adj(getpid(), adj))
+		return 1;
+	mem = mmap(NULL, (megabytes ?: 1) * MEGABYTE, PROT_READ | PROT_WRITE,
+		   MAP_ANONYMOUS | MAP_PRIVATE | (megabytes ? MAP_POPULATE : 0), -1, 0);
+	if (mem == MAP_FAILED || write(ready_fd, "", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
+pid_t task_start_in(const char *path, int megabytes, int adj)
+{
+	int fds[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -1;
+	pid = fork();
+	if (!pid)
+		_exit(task_main(path, megabytes, adj, fds[1]));
+	close(fds[1]);
+	if (pid > 0 && read(fds[0], &byte, 1) != 1) {
+		diag("the task of /%s does not get ready", path);
+		pid = -1;
+	}
+	close(fds[0]);
+	return pid;
+}
+
 static pid_t parent_of(pid_t pid)
 {
 	char path[64], line[128];

@@ -34,6 +34,9 @@ int memcg_shortage_end(struct memcg_shortage *shortage);
 
 int set_oom_score_adj(pid_t pid, int adj);
 
+/* A task with so much memory in a cgroup; -1 if it does not get ready. */
+pid_t task_start_in(const char *path, int megabytes, int adj);
+
 /*
  * This process and all that it descends from are out of the OOM killer's reach:
  * for tests that let it choose among the tasks of the root cgroup.

@@ -7,10 +7,8 @@
  * the root cgroup. The machine must have no cgroups but these.
  */
 #include <fcntl.h>
-#include <signal.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 #include <linux/bpf_oom_policy.h>
 
@@ -46,33 +44,13 @@ struct rule {
 static int add_root_task(struct tree *tree, int megabytes, int adj, __s64 priority)
 {
 	struct node *node = &tree->node[tree->nr_nodes++];
-	const size_t size = (size_t)megabytes * MEGABYTE;
-	int fds[2];
-	char byte;
 
 	snprintf(node->path, sizeof(node->path), "root");
 	node->id = cgroup_id("");
 	node->priority = priority;
-	node->nr_tasks = 1;
-	if (pipe(fds))
-		return -1;
-	node->pid[0] = fork();
-	if (!node->pid[0]) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (set_oom_score_adj(getpid(), adj) ||
-		    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS |
-			 MAP_PRIVATE | MAP_POPULATE, -1, 0) == MAP_FAILED)
-			_exit(1);
-		if (write(fds[1], "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(fds[1]);
-	if (read(fds[0], &byte, 1) != 1)
-		node->pid[0] = 0;
-	close(fds[0]);
-	return node->pid[0] > 0 ? 0 : -1;
+	node->pid[0] = task_start_in("", megabytes, adj);
+	node->nr_tasks = node->pid[0] > 0;
+	return node->nr_tasks ? 0 : -1;
 }
 
 static struct policy *rule_load(const struct rule *rule, const struct tree *tree)

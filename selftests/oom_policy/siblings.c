@@ -3,7 +3,6 @@
  * So many siblings that a pass lets go of RCU on the way: the right one dies,
  * wherever it stands, everybody takes part, and nobody minds if some vanish.
  */
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,31 +35,6 @@ static void name_of(char *name, size_t size, int n)
 	snprintf(name, size, "T/s%d", n);
 }
 
-/* Tasks that hold nothing of their own: they are many. */
-static pid_t start_in(const char *path)
-{
-	int fds[2];
-	char byte;
-	pid_t pid;
-
-	if (pipe(fds))
-		return -1;
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (cgroup_write(path, "cgroup.procs", "0") ||
-		    set_oom_score_adj(getpid(), 0) || write(fds[1], "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(fds[1]);
-	if (pid > 0 && read(fds[0], &byte, 1) != 1)
-		pid = -1;
-	close(fds[0]);
-	return pid;
-}
-
 FIXTURE_SETUP(siblings)
 {
 	const struct tree no_tree = {};
@@ -73,7 +47,7 @@ FIXTURE_SETUP(siblings)
 		name_of(path, sizeof(path), self->nr);
 		ASSERT_EQ(0, cgroup_make(path));
 		self->id[self->nr] = cgroup_id(path);
-		self->pid[self->nr] = start_in(path);
+		self->pid[self->nr] = task_start_in(path, 0, 0);
 		ASSERT_LT(0, self->pid[self->nr]);
 	}
 	self->policy = policy_load(&no_tree);
