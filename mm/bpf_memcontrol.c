@@ -138,14 +138,19 @@ BTF_KFUNCS_END(bpf_memcontrol_kfuncs)
 static const struct btf_kfunc_id_set bpf_memcontrol_kfunc_set = {
 	.owner	= THIS_MODULE,
 	.set	= &bpf_memcontrol_kfuncs,
+	.filter	= oom_policy_kfunc_filter,
 };
 
+/*
+ * For every program type, as in mainline. A filter acts on the set that it comes
+ * with: once on what all types share, and once on what is for OOM policies.
+ */
 static int __init bpf_memcontrol_init(void)
 {
 	int err;
 
-	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_OOM_POLICY, &bpf_memcontrol_kfunc_set);
-	return err ?: register_btf_kfunc_id_set(BPF_PROG_TYPE_SYSCALL,
+	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_UNSPEC, &bpf_memcontrol_kfunc_set);
+	return err ?: register_btf_kfunc_id_set(BPF_PROG_TYPE_OOM_POLICY,
 						&bpf_memcontrol_kfunc_set);
 }
 late_initcall(bpf_memcontrol_init);

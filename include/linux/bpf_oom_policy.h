@@ -68,6 +68,8 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
 			u32 *nr_steps);
 
+int oom_policy_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id);
+
 /* kfuncs, mm/bpf_memcontrol.c */
 struct mem_cgroup *bpf_get_root_mem_cgroup(void);
 struct mem_cgroup *bpf_get_mem_cgroup(struct cgroup_subsys_state *css);

@@ -15,6 +15,7 @@
 
 #include <linux/bpf.h>
 #include <linux/bpf_oom_policy.h>
+#include <linux/bpf_verifier.h>
 #include <linux/btf_ids.h>
 #include <linux/cgroup.h>
 #include <linux/filter.h>
@@ -388,10 +389,18 @@ static const struct bpf_func_proto bpf_oom_policy_storage_get_proto = {
 	.arg4_type	= ARG_ANYTHING,
 };
 
+/*
+ * What may allocate is refused at load. Of the map operations that is the update,
+ * for some types of map: whoever fills a map does it beforehand, and a program
+ * changes values where they are.
+ */
 static const struct bpf_func_proto *
 oom_policy_func_proto(enum bpf_func_id func_id, const struct bpf_prog *prog)
 {
 	switch (func_id) {
+	case BPF_FUNC_map_update_elem:
+	case BPF_FUNC_timer_init:
+		return NULL;
 	case BPF_FUNC_cgrp_storage_get:
 		return &bpf_oom_policy_storage_get_proto;
 	case BPF_FUNC_cgrp_storage_delete:
@@ -399,6 +408,29 @@ oom_policy_func_proto(enum bpf_func_id func_id, const struct bpf_prog *prog)
 	default:
 		return bpf_base_func_proto(func_id, prog);
 	}
+}
+
+BTF_SET_START(oom_policy_refused_kfuncs)
+BTF_ID(func, bpf_obj_new_impl)
+BTF_ID(func, bpf_percpu_obj_new_impl)
+BTF_ID(func, bpf_wq_init)
+BTF_ID(func, bpf_iter_bits_new)
+BTF_ID(func, bpf_iter_css_task_new)
+BTF_ID(func, bpf_iter_task_vma_new)
+BTF_SET_END(oom_policy_refused_kfuncs)
+
+/**
+ * oom_policy_kfunc_filter - keep kfuncs that allocate from OOM policies
+ * @prog: the program that calls
+ * @kfunc_id: BTF id of the kfunc in vmlinux
+ *
+ * Return: -EACCES if @prog is an OOM policy and the kfunc may allocate, else 0.
+ */
+int oom_policy_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id)
+{
+	if (resolve_prog_type(prog) != BPF_PROG_TYPE_OOM_POLICY)
+		return 0;
+	return btf_id_set_contains(&oom_policy_refused_kfuncs, kfunc_id) ? -EACCES : 0;
 }
 
 const struct bpf_verifier_ops oom_policy_verifier_ops = {

@@ -61,6 +61,14 @@ static const struct {
 	{ "hash_map", NULL },
 	{ "send_signal", BAD_HELPER " bpf_send_signal" },
 	{ "write_user_memory", BAD_HELPER " bpf_probe_write_user" },
+
+	{ "task_stage_reads_task", NULL },
+	{ "memcg_read", NULL },
+	{ "memcg_not_put", "Unreleased reference" },
+	{ "cgroup_as_memcg", "expected pointer to STRUCT mem_cgroup" },
+
+	{ "update_map", BAD_HELPER " bpf_map_update_elem" },
+	{ "iterate_bits", "bpf_iter_bits_new is not allowed" },
 };
 
 static char log_text[1 << 16];

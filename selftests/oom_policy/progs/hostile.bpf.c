@@ -100,8 +100,6 @@ static __u64 look_at(struct cgroup *cgrp, __u64 id)
 	known = bpf_map_lookup_elem(&met, &id);
 	if (known)
 		seen += __sync_fetch_and_add(known, 1);
-	else
-		bpf_map_update_elem(&met, &id, &seen, BPF_ANY);
 
 	stored = bpf_cgrp_storage_get(&storage, cgrp, &seen,
 				      BPF_LOCAL_STORAGE_GET_F_CREATE);

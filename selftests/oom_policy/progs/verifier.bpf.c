@@ -186,3 +186,69 @@ int write_user_memory(struct bpf_oom_ctx *ctx)
 {
 	return bpf_probe_write_user(NULL, ctx, 1) ? BPF_OOM_FIRST : BPF_OOM_SECOND;
 }
+
+/* The task stage. */
+SEC("?oom_policy/task")
+int task_stage_reads_task(struct bpf_oom_ctx *ctx)
+{
+	return ctx->task_1->pid < ctx->task_2->pid ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
+
+/* Memcgs. */
+SEC("?oom_policy")
+int memcg_read(struct bpf_oom_ctx *ctx)
+{
+	struct mem_cgroup *root = bpf_get_root_mem_cgroup();
+	struct mem_cgroup *memcg;
+	unsigned long sum = 0;
+
+	if (root) {
+		sum += bpf_mem_cgroup_usage(root);
+		bpf_put_mem_cgroup(root);
+	}
+	memcg = bpf_get_mem_cgroup(&ctx->cgroup_1->self);
+	if (memcg) {
+		sum += bpf_mem_cgroup_usage(memcg);
+		sum += bpf_mem_cgroup_page_state(memcg, 0);
+		sum += bpf_mem_cgroup_vm_events(memcg, vm_event_first);
+		sum += bpf_mem_cgroup_memory_events(memcg, memory_event_first);
+		bpf_put_mem_cgroup(memcg);
+	}
+	return sum ? BPF_OOM_FIRST : BPF_OOM_EQUAL;
+}
+
+SEC("?oom_policy")
+int memcg_not_put(struct bpf_oom_ctx *ctx)
+{
+	struct mem_cgroup *memcg = bpf_get_mem_cgroup(&ctx->cgroup_1->self);
+
+	return memcg ? BPF_OOM_FIRST : BPF_OOM_EQUAL;
+}
+
+SEC("?oom_policy")
+int cgroup_as_memcg(struct bpf_oom_ctx *ctx)
+{
+	return bpf_mem_cgroup_usage((void *)ctx->cgroup_1) ? BPF_OOM_FIRST : BPF_OOM_EQUAL;
+}
+
+/* What allocates. */
+SEC("?oom_policy")
+int update_map(struct bpf_oom_ctx *ctx)
+{
+	__u64 id = ctx->cgroup_id_1;
+	__s64 priority = 0;
+
+	return bpf_map_update_elem(&priorities, &id, &priority, BPF_ANY) ?
+	       BPF_OOM_FIRST : BPF_OOM_EQUAL;
+}
+
+SEC("?oom_policy")
+int iterate_bits(struct bpf_oom_ctx *ctx)
+{
+	__u64 word = ctx->cgroup_id_1;
+	struct bpf_iter_bits it;
+
+	bpf_iter_bits_new(&it, &word, 1);
+	bpf_iter_bits_destroy(&it);
+	return BPF_OOM_EQUAL;
+}
