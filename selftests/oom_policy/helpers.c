@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -160,6 +161,9 @@ int cgroup_remove(const char *path)
 	return 0;
 }
 
+/* Whatever cgroup is found is a leftover of a test that was ended by force. */
+static bool cgroups_are_ours;
+
 void require_bare_machine(void)
 {
 	DIR *dir = opendir(CGROUP_ROOT);
@@ -174,6 +178,16 @@ void require_bare_machine(void)
 	}
 	if (dir)
 		closedir(dir);
+	cgroups_are_ours = true;
+}
+
+static int remove_leftover(const char *full, const struct stat *st, int type,
+			   struct FTW *ftw)
+{
+	if (type != FTW_DP || !ftw->level)
+		return 0;
+	diag("%s is left over", full);
+	return cgroup_remove(full + strlen(CGROUP_ROOT "/"));
 }
 
 static int parse_option(struct node *node, const char *word)
@@ -215,7 +229,11 @@ static int parse_node(struct node *node, char *text)
 	     word = strtok_r(NULL, ",", &saved))
 		if (parse_option(node, word))
 			return -1;
-	return node->nr_tasks > MAX_TASKS ? -1 : 0;
+	if (node->nr_tasks > MAX_TASKS) {
+		diag("more than %d tasks in %s", MAX_TASKS, node->path);
+		return -1;
+	}
+	return 0;
 }
 
 static int tree_parse(struct tree *tree, const char *text)
@@ -259,7 +277,6 @@ static int node_make(struct node *node)
 
 static void *sleep_forever(void *unused)
 {
-	(void)unused;
 	for (;;)
 		pause();
 	return NULL;
@@ -333,6 +350,8 @@ int tree_make(struct tree *tree, const char *text)
 {
 	int n, i;
 
+	if (cgroups_are_ours && nftw(CGROUP_ROOT, remove_leftover, 8, FTW_DEPTH | FTW_PHYS))
+		return -1;
 	if (tree_parse(tree, text))
 		return -1;
 	for (n = 0; n < tree->nr_nodes; n++)

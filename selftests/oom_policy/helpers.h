@@ -20,7 +20,7 @@
 #define MAX_TASKS	4
 
 /* Far beyond what an emulated machine needs: reaching it is a failure. */
-#define DEADLINE_S	60
+#define DEADLINE_S	30
 
 /* The harness' own time-out, for tests that wait for more than one thing. */
 #define TEST_TIMEOUT_S	(4 * DEADLINE_S)
@@ -52,7 +52,7 @@ int cgroup_remove(const char *path);
 /*
  * A tree is described by words, one per cgroup, parents first:
  *
- *	PATH=PRIORITY[,NM][,xTASKS][,adj=N][,group][,shared][,moved]
+ *	PATH=PRIORITY[,NM][,xTASKS][,adj=N][,group][,shared][,moved][,threads]
  *
  * NM: each task of the cgroup holds that many megabytes; no NM, no task.
  * adj: oom_score_adj of its tasks, 0 unless given. group: memory.oom.group=1.

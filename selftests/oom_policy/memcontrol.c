@@ -125,6 +125,8 @@ static void read_stock(const char *path, struct verdicts *stock)
 	while (fscanf(f, "%7s %63s", word, name) == 2)
 		add(stock, word, name);
 	fclose(f);
+	if (!stock->nr)
+		ksft_exit_fail_msg("%s has no verdicts\n", path);
 }
 
 static void compare(const struct verdicts *stock, const struct verdicts *here,
