@@ -255,7 +255,6 @@ static int oom_policy_attach(struct oom_policy *policy, struct mem_cgroup *memcg
 
 	policy->memcg = memcg;
 	rcu_assign_pointer(slots->policy[policy->stage], policy);
-	static_branch_inc(&oom_policy_attached);
 	return 0;
 }
 
@@ -304,8 +303,11 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 		goto out_put;
 	}
 
+	/* Outside of the mutex, which cgroup removal waits for. */
+	static_branch_inc(&oom_policy_attached);
 	err = oom_policy_attach(policy, memcg);
 	if (err) {
+		static_branch_dec(&oom_policy_attached);
 		bpf_link_cleanup(&link_primer);
 		goto out_put;
 	}
