@@ -23,6 +23,13 @@
  * job3, then job1, and only then something below batch: etl or ml, both 0,
  * whichever uses more.
  *
+ * The floor: a thousand tiny jobs of the lowest priority would all die, one per
+ * shortage, before anything that could end it. With a floor, a tenant that holds
+ * less is passed over as long as one that holds more is among its siblings: of
+ * those above the floor the lowest priority dies, and only when all are below it,
+ * the lowest of them. With a floor of 15 MB and job2 at 4 MB, job1 at 30 MB and
+ * job3 at 20 MB, level 2 gives job3: the next priority with something to give.
+ *
  * Priorities live in the map oom_priority: cgroup id -> priority, higher is
  * safer, a cgroup that is not in it has 0. Whoever may write the map may change
  * them while the policy runs.
@@ -30,10 +37,12 @@
  * Limits:
  * - a priority orders siblings only: a job with priority 1000 below besteffort
  *   still dies before anything below batch;
- * - the victim may be small: as many shortages, so many kills;
+ * - without a floor the victim may be small: as many shortages, so many kills.
+ *   With one, a precious tenant dies where all others are too small to help;
  * - entries of removed cgroups stay until somebody deletes them. They do no
  *   harm, as cgroup ids are not used again, but the map has room for 16,384.
  */
+#include <stdbool.h>
 #include <linux/bpf.h>
 #include <linux/bpf_oom_policy.h>
 #include <bpf/bpf_helpers.h>
@@ -45,6 +54,9 @@ struct {
 	__type(key, __u64);
 	__type(value, __s64);
 } oom_priority SEC(".maps");
+
+/* Bytes; 0: no floor. The loader sets it. */
+__u64 oom_floor;
 
 /*
  * A priority with its sign bit turned over sorts as an unsigned number. A scratch
@@ -62,6 +74,11 @@ static __always_inline __u64 rank(__u64 scratch, __u64 cgroup_id)
 	return (priority ? *priority : 0) ^ (1ULL << 63);
 }
 
+static __always_inline bool is_tiny(__u64 usage, __u64 swap)
+{
+	return usage + swap < oom_floor;
+}
+
 SEC("oom_policy")
 int tenant_prio(struct bpf_oom_ctx *ctx)
 {
@@ -71,6 +88,8 @@ int tenant_prio(struct bpf_oom_ctx *ctx)
 	ctx->scratch_1 = rank_1;
 	ctx->scratch_2 = rank_2;
 
+	if (is_tiny(ctx->usage_1, ctx->swap_1) != is_tiny(ctx->usage_2, ctx->swap_2))
+		return is_tiny(ctx->usage_1, ctx->swap_1) ? BPF_OOM_SECOND : BPF_OOM_FIRST;
 	if (rank_1 == rank_2)
 		return BPF_OOM_EQUAL;	/* the kernel takes the larger one */
 	return rank_1 < rank_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -43,7 +44,7 @@ static char cgroup_root[PATH_MAX];
 
 static void usage(FILE *to)
 {
-	fputs("Usage: tenant_prio [--cgroup PATH] [--pin DIR] [PATH=PRIORITY ...]\n"
+	fputs("Usage: tenant_prio [--cgroup PATH] [--pin DIR] [--floor SHARE] [PATH=PRIORITY ...]\n"
 	      "\n"
 	      "Attach an OOM policy under which the tenant with the lowest priority among its\n"
 	      "siblings dies first, and among equals the one that uses most memory.\n"
@@ -54,6 +55,8 @@ static void usage(FILE *to)
 	      "                 the whole machine)\n"
 	      "  --pin DIR      keep the policy in this directory of bpffs: DIR/link and\n"
 	      "                 DIR/oom_priority (default: " DEFAULT_PIN ")\n"
+	      "  --floor SHARE  pass over a tenant that holds less while a sibling holds more: a\n"
+	      "                 percentage of the machine's memory and swap (default: 0)\n"
 	      "  --help         show this text\n"
 	      "\n"
 	      "PATH is relative to the root of cgroup v2 (prod/db) or absolute below it\n"
@@ -164,6 +167,22 @@ static int parse_tenants(char **args, int n, struct tenant *tenants)
 				return fail("the same cgroup twice: '%s' and '%s'",
 					    args[j], args[i]);
 	}
+	return 0;
+}
+
+/* A share of the machine, in percent, as bytes. */
+static int parse_floor(const char *arg, __u64 *floor)
+{
+	struct sysinfo info;
+	double share;
+	char *end;
+
+	share = strtod(arg, &end);
+	if (end == arg || (*end && strcmp(end, "%")) || !(share >= 0 && share <= 100))
+		return fail("floor is not a percentage from 0 to 100: '%s'", arg);
+	if (sysinfo(&info))
+		return fail("cannot tell how much memory there is: %s", strerror(errno));
+	*floor = share / 100 * (info.totalram + info.totalswap) * info.mem_unit;
 	return 0;
 }
 
@@ -332,7 +351,8 @@ out_dir:
 	return err;
 }
 
-static int start(const char *path, const char *dir, const struct tenant *tenants, int n)
+static int start(const char *path, const char *dir, __u64 floor, const struct tenant *tenants,
+		 int n)
 {
 	struct tenant_prio *skel = NULL;
 	int cgroup_fd, err = -1;
@@ -349,6 +369,7 @@ static int start(const char *path, const char *dir, const struct tenant *tenants
 		fail("cannot open the policy: %s", strerror(errno));
 		goto out;
 	}
+	skel->bss->oom_floor = floor;
 	if (load_policy(skel) || set_priorities(bpf_map__fd(skel->maps.oom_priority), tenants, n))
 		goto out;
 	err = attach_and_pin(skel, cgroup_fd, path, cgroup_id, dir);
@@ -363,11 +384,13 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "cgroup", required_argument, NULL, 'c' },
 		{ "pin", required_argument, NULL, 'p' },
+		{ "floor", required_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
 	const char *path = "/", *dir = DEFAULT_PIN;
 	struct tenant *tenants;
+	__u64 floor = 0;
 	int c, n, err;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -377,6 +400,10 @@ int main(int argc, char **argv)
 			break;
 		case 'p':
 			dir = optarg;
+			break;
+		case 'f':
+			if (parse_floor(optarg, &floor))
+				return 1;
 			break;
 		case 'h':
 			usage(stdout);
@@ -393,7 +420,7 @@ int main(int argc, char **argv)
 	if (!tenants)
 		return 1;
 	err = find_cgroup_root() || parse_tenants(argv + optind, n, tenants) ||
-	      start(path, dir, tenants, n);
+	      start(path, dir, floor, tenants, n);
 	free(tenants);
 	return err ? 1 : 0;
 }
