@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * For policies that look behind the pointers of struct bpf_oom_ctx: the few fields
+ * and enumerators of kernel types that the samples read, and the kfuncs that they
+ * call. Offsets and values are the running kernel's: libbpf fills them in at load.
+ */
+#ifndef SAMPLES_OOM_POLICY_KERNEL_TYPES_H
+#define SAMPLES_OOM_POLICY_KERNEL_TYPES_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	int level;
+	int nr_descendants;
+	int nr_populated_csets;
+	int nr_populated_domain_children;
+	int nr_populated_threaded_children;
+	struct kernfs_node *kn;
+	__u16 subtree_ss_mask;
+};
+
+struct page_counter {
+	unsigned long min;
+	unsigned long low;
+};
+
+struct mem_cgroup {
+	struct page_counter memory;
+	bool oom_group;
+};
+
+struct task_struct {
+	__u64 start_time;
+};
+
+#pragma clang attribute pop
+
+enum node_stat_item {
+	NR_INACTIVE_ANON,
+	NR_ACTIVE_ANON,
+	NR_UNEVICTABLE,
+	NR_SLAB_UNRECLAIMABLE_B,
+	NR_KERNEL_STACK_KB,
+};
+
+enum memcg_stat_item {
+	MEMCG_SWAP,
+	MEMCG_SOCK,
+};
+
+enum cgroup_subsys_id {
+	memory_cgrp_id,
+};
+
+struct mem_cgroup *bpf_get_mem_cgroup(struct cgroup_subsys_state *css) __ksym;
+void bpf_put_mem_cgroup(struct mem_cgroup *memcg) __ksym;
+unsigned long bpf_mem_cgroup_usage(struct mem_cgroup *memcg) __ksym;
+unsigned long bpf_mem_cgroup_page_state(struct mem_cgroup *memcg, int idx) __ksym;
+
+struct cgroup *bpf_cgroup_ancestor(struct cgroup *cgrp, int level) __ksym;
+struct cgroup *bpf_cgroup_from_id(__u64 id) __ksym;
+void bpf_cgroup_release(struct cgroup *cgrp) __ksym;
+
+/* Here is what bpf_for_each(css, ...) and bpf_for() are made of. */
+struct bpf_iter_css {
+	__u64 opaque[3];
+};
+
+int bpf_iter_css_new(struct bpf_iter_css *it, struct cgroup_subsys_state *start,
+		     unsigned int flags) __ksym;
+struct cgroup_subsys_state *bpf_iter_css_next(struct bpf_iter_css *it) __ksym;
+void bpf_iter_css_destroy(struct bpf_iter_css *it) __ksym;
+
+static __always_inline bool is_populated(const struct cgroup *cgrp)
+{
+	return cgrp->nr_populated_csets + cgrp->nr_populated_domain_children +
+	       cgrp->nr_populated_threaded_children > 0;
+}
+
+#endif /* SAMPLES_OOM_POLICY_KERNEL_TYPES_H */
