@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A policy for tasks that writes down everything it is shown, and a recorder of
+ * the events that ended with no choice of a policy.
+ */
+#include <linux/bpf_oom_policy.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "task_calls.h"
+
+char _license[] SEC("license") = "GPL";
+
+struct kernfs_node {
+	__u64 id;
+} __attribute__((preserve_access_index));
+
+struct cgroup {
+	struct kernfs_node *kn;
+} __attribute__((preserve_access_index));
+
+struct task_struct {
+	int tgid;
+} __attribute__((preserve_access_index));
+
+/* Set by a test. */
+__u32 mode;
+
+/* Read by a test. */
+__u32 nr_calls;
+__u32 nr_fallbacks;
+__u32 last_reason;
+struct task_call calls[MAX_TASK_CALLS];
+
+static int dawdle(__u32 i, void *unused)
+{
+	return 0;
+}
+
+#define NOTE(n)								\
+	static void note_##n(struct task_cand *cand, struct bpf_oom_ctx *ctx)	\
+	{								\
+		cand->cgroup_id = ctx->cgroup_id_##n;			\
+		cand->usage = ctx->usage_##n;				\
+		cand->swap = ctx->swap_##n;				\
+		cand->pid = ctx->pid_##n;				\
+		cand->adj = ctx->oom_score_adj_##n;			\
+		cand->tgid = ctx->task_##n->tgid;			\
+		cand->cgroup_kn_id = ctx->cgroup_##n->kn->id;		\
+		cand->foreign = ctx->scratch_##n && ctx->scratch_##n != ctx->pid_##n; \
+		ctx->scratch_##n = ctx->pid_##n;			\
+	}
+
+NOTE(1)
+NOTE(2)
+
+static void note_call(struct bpf_oom_ctx *ctx)
+{
+	__u32 n = nr_calls++;
+
+	if (n >= MAX_TASK_CALLS)
+		return;
+	note_1(&calls[n].cand[0], ctx);
+	note_2(&calls[n].cand[1], ctx);
+	calls[n].level = ctx->level;
+	calls[n].flags = ctx->flags;
+}
+
+SEC("oom_policy/task")
+int judge(struct bpf_oom_ctx *ctx)
+{
+	note_call(ctx);
+	switch (mode) {
+	case SAY_EQUAL:
+		return BPF_OOM_EQUAL;
+	case SAY_ABSTAIN:
+		return BPF_OOM_ABSTAIN;
+	case TAKE_HIGHEST_PID:
+		return ctx->pid_1 > ctx->pid_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+	case TAKE_SMALLEST_SLOWLY:
+		bpf_loop(1 << 20, dawdle, NULL, 0);
+		break;
+	}
+	return ctx->usage_1 < ctx->usage_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
+
+SEC("tp_btf/oom_policy_fallback")
+int BPF_PROG(on_fallback, __u64 scope, int reason)
+{
+	nr_fallbacks++;
+	last_reason = reason;
+	return 0;
+}
