@@ -87,7 +87,7 @@ int judge(struct bpf_oom_ctx *ctx)
 }
 
 SEC("tp_btf/oom_policy_fallback")
-int BPF_PROG(on_fallback, __u64 scope, int reason)
+int BPF_PROG(on_fallback, __u64 scope, __u32 reason)
 {
 	if (reason != bpf_core_enum_value(enum oom_policy_fallback, OOM_POLICY_IN_FLIGHT))
 		nr_fallbacks++;
