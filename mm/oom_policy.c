@@ -203,6 +203,8 @@ struct oom_policy_step {
  * @rehearsed: the policy that rules at @scope in a rehearsal, NULL in a real event
  * @first: the policy asked first, referenced: it sets the budget
  * @policy: the policy asked last, referenced
+ * @chooser: the policy that made the last choice, or the one that rules where
+ *	     there was none to make, referenced: its KILL_ALL counts
  * @task_policy: the policy that judges the leaf's tasks, referenced, or NULL
  * @tasks: the match of the leaf's tasks
  * @task_verdict: why that match ended early, or 0
@@ -227,6 +229,7 @@ struct oom_policy_event {
 	struct oom_policy *rehearsed;
 	struct oom_policy *first;
 	struct oom_policy *policy;
+	struct oom_policy *chooser;
 	struct oom_policy *task_policy;
 	struct oom_match tasks;
 	int task_verdict;
@@ -313,6 +316,14 @@ static void oom_policy_enter(struct oom_policy_event *ev, struct mem_cgroup *mem
 	oom_policy_put(ev->policy);
 	ev->policy = oom_policy_get_ruling(ev, memcg, OOM_POLICY_STAGE_MEMCG);
 	oom_policy_asked(ev, ev->policy);
+}
+
+/* A leaf's own policy has had no say in what became of the leaf. */
+static void oom_policy_chose(struct oom_policy_event *ev)
+{
+	bpf_link_inc(&ev->policy->link);
+	oom_policy_put(ev->chooser);
+	ev->chooser = ev->policy;
 }
 
 /* Who judges the tasks of @memcg: nobody if a policy has left it to the kernel. */
@@ -646,6 +657,8 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 		return OOM_WALK_SUBTREE;
 	}
 
+	if (match.eligible || !ev->chooser)
+		oom_policy_chose(ev);
 	if (!match.eligible)
 		return mem_cgroup_is_root(parent) ? -ESRCH : OOM_WALK_LEAF;
 
@@ -775,6 +788,8 @@ static int oom_policy_descend(struct oom_policy_event *ev, struct mem_cgroup *st
 {
 	int ret;
 
+	oom_policy_put(ev->chooser);
+	ev->chooser = NULL;
 	ev->cursor = start;
 	ret = oom_walk(&oom_policy_walk_ops, ev, start);
 	oom_policy_move(ev, NULL);
@@ -893,6 +908,8 @@ static void oom_policy_end(struct oom_policy_event *ev)
 	ev->first = NULL;
 	oom_policy_put(ev->policy);
 	ev->policy = NULL;
+	oom_policy_put(ev->chooser);
+	ev->chooser = NULL;
 	oom_policy_put(ev->task_policy);
 	ev->task_policy = NULL;
 	ev->oc = NULL;
@@ -954,7 +971,7 @@ static void oom_policy_count(struct oom_policy_event *ev, int ret)
 
 	if (ev->badness)
 		oom_policy_count_fallback(ev, OOM_POLICY_ABSTAINED, ns);
-	oom_policy_count_kill(ev->policy, ev->victim_id);
+	oom_policy_count_kill(ev->badness ? ev->policy : ev->chooser, ev->victim_id);
 	oom_policy_count_kill(ev->task_policy, ev->victim_id);
 	trace_oom_policy_select(memcg_cgroup_id(ev->scope), ev->victim_id,
 				task_pid_nr(victim), ev->compared, ns);
@@ -1106,8 +1123,8 @@ void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
 	struct oom_policy_event *ev = &oom_policy_event;
 
 	/* Without a policy's choice there is no memcg to empty; a group is empty. */
-	if (!oom_policy_has_leaf(ev, oc) || ev->badness || !ev->policy ||
-	    !(ev->policy->flags & BPF_F_OOM_POLICY_KILL_ALL) || ev->leaf->oom_group)
+	if (!oom_policy_has_leaf(ev, oc) || ev->badness || !ev->chooser ||
+	    !(ev->chooser->flags & BPF_F_OOM_POLICY_KILL_ALL) || ev->leaf->oom_group)
 		return;
 
 	pr_info("killing all tasks of %s\n", memcg_path(ev->leaf));
