@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random trees; fuzz_tree.h says what for.
+ *
+ * Tasks differ in size by more than oom_badness() can be wrong about them, so
+ * that it is clear whom it picks.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "fuzz_tree.h"
+#include "helpers.h"
+
+#define SMALLEST_TASK	80	/* pages */
+#define TASK_STEP	36
+
+/* The root's own colour, which is never equal to another. */
+#define ROOT_COLOUR	(FUZZ_COLOURS - 1)
+
+/* SplitMix64: any seed is as good as its neighbour. */
+static __u64 draw(struct fuzz_tree *tree)
+{
+	__u64 z = tree->state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+static int draw_below(struct fuzz_tree *tree, int end)
+{
+	return draw(tree) % end;
+}
+
+static bool one_in(struct fuzz_tree *tree, int n)
+{
+	return !draw_below(tree, n);
+}
+
+static int depth_of(const struct model *model, int node)
+{
+	int depth = 0;
+
+	while ((node = model->node[node].parent) != MODEL_NONE)
+		depth++;
+	return depth;
+}
+
+static int children_of(const struct model *model, int parent)
+{
+	int node, n = 0;
+
+	for (node = 0; node < model->nr_nodes; node++)
+		n += model->node[node].parent == parent;
+	return n;
+}
+
+static void add_node(struct fuzz_tree *tree, int parent)
+{
+	struct model *model = &tree->model;
+	const int node = model->nr_nodes;
+
+	char *end = stpcpy(tree->path[node], tree->path[parent]);
+
+	if (parent != MODEL_ROOT)
+		*end++ = '/';
+	*end = 'a' + children_of(model, parent);
+	model->node[node] = (struct model_node) {
+		.parent = parent,
+		.group = one_in(tree, 12),
+		.policy = MODEL_NONE,
+	};
+	model->nr_nodes++;
+}
+
+static void grow(struct fuzz_tree *tree)
+{
+	const int wanted = 3 + draw_below(tree, MODEL_NODES - 3);
+	const int shape = draw_below(tree, 3);
+	struct model *model = &tree->model;
+	int parent, tries;
+
+	model->nr_nodes = 1;
+	model->node[MODEL_ROOT] = (struct model_node) {
+		.parent = MODEL_NONE,
+		.policy = MODEL_NONE,
+	};
+	for (tries = 0; tries < 2 * MODEL_NODES && model->nr_nodes < wanted; tries++) {
+		parent = draw_below(tree, model->nr_nodes);
+		if (shape == 1 && !one_in(tree, 3))
+			parent = model->nr_nodes - 1;
+		if (shape == 2 && !one_in(tree, 3))
+			parent = draw_below(tree, 1 + model->nr_nodes / 6);
+		if (depth_of(model, parent) < FUZZ_DEPTH &&
+		    children_of(model, parent) < FUZZ_FAN_OUT)
+			add_node(tree, parent);
+	}
+}
+
+static void add_task(struct fuzz_tree *tree, int node, bool unkillable)
+{
+	struct model *model = &tree->model;
+	struct model_task *task = &model->task[model->nr_tasks];
+
+	if (model->nr_tasks == MODEL_TASKS)
+		return;
+	model->nr_tasks++;
+	task->node = node;
+	task->alive = true;
+	if (unkillable || one_in(tree, 8))
+		task->adj = -1000;
+	else if (one_in(tree, 6))
+		task->adj = 500;
+}
+
+static void shuffle_sizes(struct fuzz_tree *tree)
+{
+	struct model *model = &tree->model;
+	int i, other;
+	long pages;
+
+	for (i = 0; i < model->nr_tasks; i++) {
+		model->task[i].pages = SMALLEST_TASK + i * TASK_STEP;
+		other = draw_below(tree, i + 1);
+		pages = model->task[other].pages;
+		model->task[other].pages = model->task[i].pages;
+		model->task[i].pages = pages;
+	}
+}
+
+static void populate(struct fuzz_tree *tree)
+{
+	struct model *model = &tree->model;
+	bool unkillable;
+	int node, n;
+
+	if (one_in(tree, 3))
+		for (n = 1 + draw_below(tree, 2); n; n--)
+			add_task(tree, MODEL_ROOT, false);
+	for (node = 1; node < model->nr_nodes; node++) {
+		if (children_of(model, node) || one_in(tree, 6))
+			continue;
+		unkillable = one_in(tree, 4);
+		tree->inside[node] = one_in(tree, 8);
+		for (n = one_in(tree, 4) ? 1 + draw_below(tree, 3) : 1; n; n--)
+			add_task(tree, node, unkillable);
+	}
+	shuffle_sizes(tree);
+}
+
+static void add_policy(struct fuzz_tree *tree, int node)
+{
+	struct model *model = &tree->model;
+	const int policy = model->nr_policies;
+
+	if (policy == MODEL_POLICIES)
+		return;
+	model->nr_policies++;
+	model->node[node].policy = policy;
+	tree->prog[policy] = draw_below(tree, FUZZ_PROGS);
+	if (one_in(tree, 2))
+		model->flags[policy] |= BPF_F_OOM_POLICY_MEMCG;
+	if (one_in(tree, 5))
+		model->flags[policy] |= BPF_F_OOM_POLICY_KILL_ALL;
+	if (node == MODEL_ROOT && one_in(tree, 3))
+		model->flags[policy] |= BPF_F_OOM_POLICY_ROOT_TASKS;
+}
+
+static void add_policies(struct fuzz_tree *tree)
+{
+	struct model *model = &tree->model;
+	int node;
+
+	if (!one_in(tree, 5))
+		add_policy(tree, MODEL_ROOT);
+	for (node = 1; node < model->nr_nodes; node++)
+		if (one_in(tree, children_of(model, node) ? 4 : 20))
+			add_policy(tree, node);
+}
+
+static int verdict(struct fuzz_tree *tree, int prog, int first, int second)
+{
+	const bool lower = first < second;
+	int ahead;
+
+	if (tree->shy[prog] && one_in(tree, 10))
+		return BPF_OOM_ABSTAIN;
+	if (first == ROOT_COLOUR || second == ROOT_COLOUR)
+		return BPF_OOM_FIRST + draw_below(tree, 2);
+	switch (tree->order[prog]) {
+	case FUZZ_LOWER_FIRST:
+	case FUZZ_HIGHER_FIRST:
+		if (first == second)
+			return BPF_OOM_EQUAL;
+		return lower == (tree->order[prog] == FUZZ_LOWER_FIRST) ?
+		       BPF_OOM_FIRST : BPF_OOM_SECOND;
+	case FUZZ_CIRCLE:
+		ahead = (second - first + ROOT_COLOUR) % ROOT_COLOUR;
+		if (!ahead)
+			return BPF_OOM_EQUAL;
+		return ahead <= ROOT_COLOUR / 2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+	default:
+		return draw_below(tree, 3);
+	}
+}
+
+static void fill_tables(struct fuzz_tree *tree)
+{
+	int prog, first, second;
+
+	for (prog = 0; prog < FUZZ_PROGS; prog++) {
+		tree->order[prog] = draw_below(tree, FUZZ_NR_ORDERS);
+		tree->shy[prog] = one_in(tree, 4);
+		for (first = 0; first < FUZZ_COLOURS; first++)
+			for (second = 0; second < FUZZ_COLOURS; second++)
+				tree->verdicts[prog][first][second] =
+					verdict(tree, prog, first, second);
+	}
+}
+
+static void colour_node(struct fuzz_tree *tree, int node)
+{
+	tree->colour[node] = node == MODEL_ROOT ? ROOT_COLOUR : draw_below(tree, ROOT_COLOUR);
+}
+
+static int look_up_verdict(const struct model *model, int policy, int node_1, int node_2)
+{
+	const struct fuzz_tree *tree = (const void *)((const char *)model -
+						      offsetof(struct fuzz_tree, model));
+
+	return tree->verdicts[tree->prog[policy]][tree->colour[node_1]][tree->colour[node_2]];
+}
+
+void fuzz_plant(struct fuzz_tree *tree, __u64 seed)
+{
+	int node, colours;
+
+	memset(tree, 0, sizeof(*tree));
+	tree->seed = seed;
+	tree->state = seed;
+	tree->model.judge = look_up_verdict;
+	grow(tree);
+	populate(tree);
+	add_policies(tree);
+	fill_tables(tree);
+	/* Few colours, many ties. */
+	colours = 1 + draw_below(tree, ROOT_COLOUR);
+	for (node = 0; node < tree->model.nr_nodes; node++) {
+		colour_node(tree, node);
+		if (node != MODEL_ROOT)
+			tree->colour[node] %= colours;
+	}
+}
+
+/* What was barren in one event need not be in the next. */
+static void change(struct fuzz_tree *tree)
+{
+	struct model *model = &tree->model;
+	int i;
+
+	for (i = 0; i < model->nr_nodes; i++)
+		if (one_in(tree, 4))
+			colour_node(tree, i);
+	for (i = 0; i < model->nr_tasks; i++)
+		if (one_in(tree, model->task[i].adj == -1000 ? 3 : 8))
+			model->task[i].adj = model->task[i].adj == -1000 ? 0 : -1000;
+}
+
+static bool pick_scope(struct fuzz_tree *tree, struct fuzz_event *event)
+{
+	const struct model *model = &tree->model;
+	int alive[MODEL_TASKS], i, n = 0;
+
+	for (i = 0; i < model->nr_tasks; i++)
+		if (model->task[i].alive && model->task[i].node != MODEL_ROOT)
+			alive[n++] = i;
+	if (!n)
+		return false;
+	event->asking = alive[draw_below(tree, n)];
+	event->model.scope = model->task[event->asking].node;
+	/* Upwards, but not to the root. */
+	for (i = draw_below(tree, FUZZ_DEPTH); i; i--)
+		if (model->node[event->model.scope].parent != MODEL_ROOT)
+			event->model.scope = model->node[event->model.scope].parent;
+	return true;
+}
+
+void fuzz_next_event(struct fuzz_tree *tree, int number, struct fuzz_event *event)
+{
+	const int n = draw_below(tree, 100);
+
+	if (number)
+		change(tree);
+	event->model.scope = MODEL_ROOT;
+	event->asking = MODEL_NONE;
+	event->kind = FUZZ_SYSRQ;
+	if (n < 4)
+		event->kind = FUZZ_PRESSURE;
+	else if (n < 45 && pick_scope(tree, event))
+		event->kind = n < 25 ? FUZZ_LIMIT : FUZZ_CHARGE;
+}
+
+static void show_task(const struct model_task *task, int number)
+{
+	fprintf(stderr, "; %stask %d: %ld pages", task->alive ? "" : "dead ", number,
+		task->pages);
+	if (task->adj)
+		fprintf(stderr, " adj %d", task->adj);
+}
+
+static void show_policy(const struct fuzz_tree *tree, int policy)
+{
+	static const char * const orders[] = {
+		[FUZZ_LOWER_FIRST]	= "lower first",
+		[FUZZ_HIGHER_FIRST]	= "higher first",
+		[FUZZ_CIRCLE]		= "circle",
+		[FUZZ_ANYHOW]		= "anyhow",
+	};
+	const __u32 flags = tree->model.flags[policy];
+	const int prog = tree->prog[policy];
+
+	fprintf(stderr, "; policy_%d: %s%s%s%s%s", prog, orders[tree->order[prog]],
+		tree->shy[prog] ? ", abstains" : "",
+		flags & BPF_F_OOM_POLICY_MEMCG ? ", MEMCG" : "",
+		flags & BPF_F_OOM_POLICY_KILL_ALL ? ", KILL_ALL" : "",
+		flags & BPF_F_OOM_POLICY_ROOT_TASKS ? ", ROOT_TASKS" : "");
+}
+
+static void show_table(const struct fuzz_tree *tree, int prog)
+{
+	int first, second;
+
+	fprintf(stderr, "#  policy_%d by colours:", prog);
+	for (first = 0; first < FUZZ_COLOURS; first++) {
+		fputc(' ', stderr);
+		for (second = 0; second < FUZZ_COLOURS; second++)
+			fputc("=12-"[tree->verdicts[prog][first][second]], stderr);
+	}
+	fputc('\n', stderr);
+}
+
+void fuzz_show(const struct fuzz_tree *tree)
+{
+	const struct model *model = &tree->model;
+	int node, i;
+
+	for (node = 0; node < model->nr_nodes; node++) {
+		fprintf(stderr, "#  %*s/%s colour %u", 2 * depth_of(model, node), "",
+			tree->path[node], tree->colour[node]);
+		if (node != MODEL_ROOT)
+			fprintf(stderr, ", %ld pages", model->node[node].usage);
+		if (model->node[node].group)
+			fprintf(stderr, ", group");
+		if (model->node[node].policy != MODEL_NONE)
+			show_policy(tree, model->node[node].policy);
+		for (i = 0; i < model->nr_tasks; i++)
+			if (model->task[i].node == node)
+				show_task(&model->task[i], i);
+		fputc('\n', stderr);
+	}
+	for (i = 0; i < FUZZ_PROGS; i++)
+		show_table(tree, i);
+}
+
+void fuzz_show_event(const struct fuzz_tree *tree, const struct fuzz_event *event)
+{
+	static const char * const kinds[] = {
+		[FUZZ_SYSRQ]	= "sysrq-f",
+		[FUZZ_PRESSURE]	= "the machine is full",
+		[FUZZ_LIMIT]	= "memory.max sinks",
+		[FUZZ_CHARGE]	= "memory.max is met",
+	};
+
+	fprintf(stderr, "#  %s", kinds[event->kind]);
+	if (event->model.scope != MODEL_ROOT)
+		fprintf(stderr, " of /%s", tree->path[event->model.scope]);
+	if (event->kind == FUZZ_CHARGE)
+		fprintf(stderr, " by task %d", event->asking);
+	fputc('\n', stderr);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who has to die: the rules of selection in user space, over a tree in memory.
+ *
+ * This is written from Documentation/bpf/prog_oom_policy.rst alone, to be held
+ * against the kernel. It promises nothing about speed and shares no line with
+ * what it judges.
+ */
+#ifndef SELFTESTS_OOM_POLICY_MODEL_H
+#define SELFTESTS_OOM_POLICY_MODEL_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+
+#define MODEL_NODES	40
+#define MODEL_TASKS	16
+#define MODEL_POLICIES	6
+
+#define MODEL_ROOT	0
+#define MODEL_NONE	(-1)
+
+/* A memcg. Parents come before their children, siblings in order of creation. */
+struct model_node {
+	int parent;		/* MODEL_NONE: the root */
+	__u64 id;
+	long usage;		/* pages */
+	bool group;		/* memory.oom.group */
+	int policy;		/* the one attached here, or MODEL_NONE */
+};
+
+struct model_task {
+	int node;
+	int adj;		/* oom_score_adj */
+	long pages;		/* of memory that no other task has as well */
+	bool alive;
+};
+
+struct model {
+	struct model_node node[MODEL_NODES];
+	int nr_nodes;
+	struct model_task task[MODEL_TASKS];
+	int nr_tasks;
+	__u32 flags[MODEL_POLICIES];	/* BPF_F_OOM_POLICY_* */
+	int nr_policies;
+	/* BPF_OOM_*, what @policy answers; not EQUAL about the root, whose usage is unknown */
+	int (*judge)(const struct model *model, int policy, int node_1, int node_2);
+};
+
+struct model_event {
+	int scope;		/* a node; the root: the whole machine is short */
+	long pages;		/* in the scope: RAM, or the limit */
+};
+
+/* What it took to find the answer. */
+enum model_seen {
+	MODEL_BACKTRACKED,	/* somewhere there was nobody to kill */
+	MODEL_TIE,		/* EQUAL, and the kernel had to choose */
+	MODEL_GROUP,		/* memory.oom.group said who dies as well */
+	MODEL_NESTED,		/* a policy below the first one was asked */
+	MODEL_HANDED_OVER,	/* oom_badness() picked, and a policy picked again */
+	MODEL_INTRANSITIVE,	/* a winner would have lost to one it never met */
+	MODEL_ABSTAINED,
+	MODEL_KILL_ALL,		/* more than one died because of the flag */
+	MODEL_ROOT_TASKS,	/* the root's own tasks took part */
+	MODEL_MEMCG,		/* a policy ruled over a memcg OOM */
+	MODEL_NR_SEEN,
+};
+
+struct model_answer {
+	int chosen;		/* the memcg, or MODEL_NONE: nobody can be killed */
+	int task;		/* the task picked in it */
+	bool dies[MODEL_TASKS];
+	int nr_dead;
+	bool by_stock;		/* no policy found anybody */
+	bool together;		/* with all others of a memcg, be there any */
+	long margin;		/* pages that the closest call was decided by */
+	bool seen[MODEL_NR_SEEN];
+};
+
+bool model_is_below(const struct model *model, int node, int top);
+int model_ruler(const struct model *model, const struct model_event *event, int node);
+void model_select(const struct model *model, const struct model_event *event,
+		  struct model_answer *answer);
+
+#endif /* SELFTESTS_OOM_POLICY_MODEL_H */
