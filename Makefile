@@ -59,6 +59,11 @@ demo: tools ## the same shortage twice: without a policy and with one
 test: tools $(if $(shell grep '^[^\#].*stock' selftests/oom_policy/machines),stock) ## all tests, as KTAP (TESTS="link selection": some)
 	@scripts/run-tests $(TESTS)
 
+.PHONY: fuzz
+fuzz: tools ## random trees against a model of the rules: N=2000, SEED= to see one again
+	@MEM=$(or $(MEM),128M) SHARE= TIMEOUT=$$((600 + $(or $(N),200))) \
+		vm/run /tests/fuzz -n $(or $(N),200) $(if $(SEED),-s $(SEED))
+
 .PHONY: shell
 shell: tools ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
 	@if [ -n "$$CMD" ]; then vm/run "$$CMD"; else vm/run; fi
