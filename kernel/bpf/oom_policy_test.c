@@ -184,8 +184,13 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 	oom_test_attached(policy, scope);
 
 	start = ktime_get_ns();
-	*retval = oom_policy_rehearse(policy, scope, ctx, steps, &nr_steps);
+	err = oom_policy_rehearse(policy, scope, ctx, steps, &nr_steps);
 	*duration = min_t(u64, ktime_get_ns() - start, U32_MAX);
+	/* Without a rehearsal there is no answer, and the call itself has failed. */
+	if (err == -ENOMEM || err == -EOPNOTSUPP)
+		goto out;
+
+	*retval = err;
 	err = oom_test_put_steps(kattr, uattr, steps, nr_steps);
 out:
 	kfree(steps);
