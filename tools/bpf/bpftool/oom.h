@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the files of "bpftool oom" share: oom.c has the commands, oom_lookup.c
+ * finds cgroups, links and programs.
+ *
+ * Functions that return int give 0 or more, or -1 with the reason already told
+ * by p_err(), unless they say otherwise.
+ */
+#ifndef __BPFTOOL_OOM_H
+#define __BPFTOOL_OOM_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/bpf.h>
+
+#include "main.h"
+
+/* A path is from the root of cgroup v2: "/" is the root. */
+struct oom_cgroup {
+	char *path;
+	__u64 id;
+};
+
+int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup);
+void oom_cgroup_free(struct oom_cgroup *cgroup);
+char *oom_cgroup_path(__u64 id);
+char *oom_cgroup_name(__u64 id);
+int oom_cgroup_open(const char *path);
+bool oom_path_below(const char *path, const char *above);
+void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path);
+
+/* A child of a cgroup: what it holds, and why it would take no part. */
+struct oom_child {
+	char *path;
+	__u64 id;
+	__u64 usage;
+	__u64 swap;
+	const char *out;	/* NULL: it takes part */
+};
+
+int oom_children(const char *parent, struct oom_child **children);
+void oom_children_free(struct oom_child *children, int nr);
+bool oom_child_fill(struct oom_child *child);
+__u64 oom_cgroup_number(const char *path, const char *file);
+
+/* A link; @path is NULL once it is detached. */
+struct oom_policy {
+	struct bpf_link_info info;
+	char *path;
+};
+
+int oom_policies(const struct oom_policy **policies);
+const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type);
+const struct oom_policy *oom_policy_ruling(const char *path);
+void oom_lookup_done(void);
+
+/* A program as the user has named it. */
+struct oom_prog_arg {
+	enum { OOM_PROG_ID, OOM_PROG_PINNED, OOM_PROG_FILE } kind;
+	const char *text;
+	__u32 id;
+};
+
+int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg);
+int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities);
+int oom_parse_u32(const char *text, const char *what, __u32 *value);
+
+/* A program that compares. Its fds are -1 unless open. */
+struct oom_judge {
+	int fd;
+	int priorities;		/* its map oom_priority, -1 if it has none */
+	bool odd_priorities;	/* it has one, but of another layout */
+	__u32 id;
+	char name[MAX_PROG_FULL_NAME];
+	const struct oom_policy *policy;	/* NULL: not asked for by a link */
+};
+
+int oom_judge_init(struct oom_judge *judge, int fd);
+int oom_judge_open(struct oom_judge *judge, __u32 prog_id);
+int oom_judge_ruling(struct oom_judge *judge, const char *path);
+void oom_judge_close(struct oom_judge *judge);
+bool oom_priority_get(const struct oom_judge *judge, __u64 id, __s64 *priority);
+
+
+/*
+ * For main(), before getopt(), which would take a priority below zero for an
+ * option: a blank in front keeps it. Inline, as the bootstrap bpftool has no oom.
+ */
+static inline void oom_keep_numbers(int argc, char **argv)
+{
+	bool oom = false;
+	char *word;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "oom"))
+			oom = true;
+		if (!oom || argv[i][0] != '-' || argv[i][1] < '0' || argv[i][1] > '9')
+			continue;
+		word = malloc(strlen(argv[i]) + 2);
+		if (!word)
+			return;
+		sprintf(word, " %s", argv[i]);
+		argv[i] = word;
+	}
+}
+
+#endif /* __BPFTOOL_OOM_H */
