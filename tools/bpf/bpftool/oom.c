@@ -1175,6 +1175,10 @@ static int do_help(int argc, char **argv)
 		"                          [budget MICROSECONDS] [pin FILE]\n"
 		"       %1$s oom detach   { CGROUP | LINK } [type { memcg | task }]\n"
 		"       %1$s oom replace  { CGROUP | LINK } PROG [type { memcg | task }]\n"
+		"       %1$s oom compare  CGROUP CGROUP [prog PROG]\n"
+		"       %1$s oom rank     [CGROUP] [prog PROG]\n"
+		"       %1$s oom select   [CGROUP] [prog PROG]\n"
+		"       %1$s oom check    [CGROUP] [prog PROG]\n"
 		"       %1$s oom priority list [CGROUP]\n"
 		"       %1$s oom priority get CGROUP\n"
 		"       %1$s oom priority set CGROUP NUMBER\n"
@@ -1198,6 +1202,10 @@ static const struct cmd cmds[] = {
 	{ "attach",	do_attach },
 	{ "detach",	do_detach },
 	{ "replace",	do_replace },
+	{ "compare",	oom_do_compare },
+	{ "rank",	oom_do_rank },
+	{ "select",	oom_do_select },
+	{ "check",	oom_do_check },
 	{ "priority",	do_priority },
 	{ "help",	do_help },
 	{ 0 }
