@@ -1183,6 +1183,7 @@ static int do_help(int argc, char **argv)
 		"       %1$s oom priority get CGROUP\n"
 		"       %1$s oom priority set CGROUP NUMBER\n"
 		"       %1$s oom priority delete { CGROUP | id CGROUP_ID }\n"
+		"       %1$s oom monitor  [count NUMBER]\n"
 		"       %1$s oom help\n"
 		"\n"
 		"       CGROUP := a path from the root of cgroup v2, or from its mount point on\n"
@@ -1207,6 +1208,7 @@ static const struct cmd cmds[] = {
 	{ "select",	oom_do_select },
 	{ "check",	oom_do_check },
 	{ "priority",	do_priority },
+	{ "monitor",	oom_do_monitor },
 	{ "help",	do_help },
 	{ 0 }
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What the files of "bpftool oom" share: oom.c has the commands that attach and
- * set, oom_tree.c those that rehearse, and oom_lookup.c finds cgroups, links and programs for them all.
+ * set, oom_tree.c those that rehearse, oom_monitor.c the one that waits, and
+ * oom_lookup.c finds cgroups, links and programs for them all.
  *
  * Functions that return int give 0 or more, or -1 with the reason already told
  * by p_err(), unless they say otherwise.
@@ -87,6 +88,7 @@ int oom_do_compare(int argc, char **argv);
 int oom_do_rank(int argc, char **argv);
 int oom_do_select(int argc, char **argv);
 int oom_do_check(int argc, char **argv);
+int oom_do_monitor(int argc, char **argv);
 
 /*
  * For main(), before getopt(), which would take a priority below zero for an
