@@ -39,8 +39,8 @@
  *   moved here and own nothing yet, was no candidate; here it is the last one.
  *
  * Limits:
- * - the statistics are as of the last flush: up to two seconds, or 256 KB per CPU,
- *   old;
+ * - the statistics are as of their last flush, which is due every two seconds, and
+ *   which reclaim does too: what was allocated since then does not count;
  * - each level costs a walk over everything below the siblings;
  * - a large job dies because it is large. Combine it with priorities if that is
  *   not wanted: see tenant_prio.
