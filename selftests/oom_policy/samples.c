@@ -6,6 +6,8 @@
  * helpers.h explains how a tree is written down; a priority of 0 stands for one
  * that was not set. The machine must have no cgroups but these.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
@@ -48,6 +50,7 @@ FIXTURE_VARIANT(samples)
 	const char *tasks_of;		/* who has these tasks besides */
 	struct sample_task tasks[SAMPLE_TASKS];
 	struct promise promises[NR_PROMISES];
+	bool pressure;			/* a hog instead of sysrq-f */
 	const char *victims;
 	int task;			/* which of the tasks, from 1 on */
 };
@@ -72,6 +75,11 @@ FIXTURE_VARIANT_ADD(samples, largest_leaf_tenant_prio) {
 
 FIXTURE_VARIANT_ADD(samples, largest_leaf_biggest) {
 	LARGEST, .sample = "biggest", .victims = "B",
+};
+
+/* Nobody reads the statistics before. */
+FIXTURE_VARIANT_ADD(samples, largest_leaf_biggest_under_pressure) {
+	LARGEST, .sample = "biggest", .pressure = true, .victims = "B",
 };
 
 /* ... or three levels down. */
@@ -111,6 +119,10 @@ FIXTURE_VARIANT_ADD(samples, root_tasks_left_out_biggest) {
 
 FIXTURE_VARIANT_ADD(samples, promise_protection) {
 	PROMISE, .sample = "protection", .victims = "B",
+};
+
+FIXTURE_VARIANT_ADD(samples, promise_protection_under_pressure) {
+	PROMISE, .sample = "protection", .pressure = true, .victims = "B",
 };
 
 FIXTURE_VARIANT_ADD(samples, promise_biggest) {
@@ -236,7 +248,8 @@ FIXTURE_SETUP(samples)
 	if (variant->sample)
 		ASSERT_EQ(0, sample_attach(&self->sample, variant->sample, variant->flags,
 					   &self->tree, variant->floor_mb << 20));
-	ASSERT_EQ(0, sample_flush_stats(&self->tree));
+	if (!variant->pressure)
+		ASSERT_EQ(0, sample_flush_stats(&self->tree));
 }
 
 FIXTURE_TEARDOWN(samples)
@@ -258,12 +271,32 @@ static void check_victims(struct __test_metadata *_metadata, struct policy *reco
 	EXPECT_EQ(nr_victims, tree_killed(tree));
 }
 
+static void press(struct __test_metadata *_metadata, struct policy *recorder,
+		  const struct tree *tree)
+{
+	struct shortage shortage;
+	struct holder holder;
+	bool sated;
+
+	ASSERT_EQ(0, hold_tasks(&holder, tree));
+	ASSERT_EQ(0, shortage_begin(&shortage, &recorder->bss->sated));
+	sated = wait_until(recorder->bss->sated);
+	recorder->bss->sated = true;
+	EXPECT_EQ(0, shortage_end(&shortage));
+	let_go(&holder);
+	EXPECT_TRUE(sated);
+}
+
 TEST_F_TIMEOUT(samples, victim, TEST_TIMEOUT_S)
 {
 	const struct node *node;
 
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	if (variant->pressure) {
+		press(_metadata, self->recorder, &self->tree);
+	} else {
+		ASSERT_EQ(0, raise_oom_sysrq());
+		ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	}
 	check_victims(_metadata, self->recorder, &self->tree, variant->victims);
 	if (variant->task) {
 		node = tree_find(&self->tree, variant->tasks_of);
@@ -345,6 +378,89 @@ TEST_F_TIMEOUT(rehearsal, writes_down_and_kills_nothing_else, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, policy_info(self->sample.link, &info));
 	EXPECT_EQ(1U, info.oom_policy.comparisons);
 	EXPECT_EQ(1U, info.oom_policy.fallback_abstain);
+}
+
+/* The loaders, as somebody at a shell has them. */
+#define PIN_DIR		"/sys/fs/bpf/samples_test"
+#define OUTPUT		"/tmp/rehearsal.out"
+
+FIXTURE(loaders)
+{
+	struct tree tree;
+	struct policy *recorder;
+};
+
+FIXTURE_SETUP(loaders)
+{
+	ASSERT_EQ(0, protect_ancestors());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=0,4M B=0,24M C=0,48M"));
+	self->recorder = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->recorder);
+}
+
+FIXTURE_TEARDOWN(loaders)
+{
+	system("rm -rf " PIN_DIR " " OUTPUT);
+	policy__destroy(self->recorder);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(loaders, floor_of_tenant_prio, TEST_TIMEOUT_S)
+{
+	ASSERT_EQ(0, system("tenant_prio --pin " PIN_DIR " --floor 5% A=-10 B=-5 C=10"));
+	ASSERT_EQ(0, raise_oom_sysrq());
+	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	check_victims(_metadata, self->recorder, &self->tree, "B");
+}
+
+TEST_F_TIMEOUT(loaders, wrong_floor_of_tenant_prio, TEST_TIMEOUT_S)
+{
+	static const char * const floors[] = { "x", "''", "-1", "101", "5x", "nan" };
+	char command[128];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(floors); i++) {
+		snprintf(command, sizeof(command), "tenant_prio --pin %s --floor %s 2>&1 | %s",
+			 PIN_DIR, floors[i], "grep -q '^tenant_prio: floor is not a percentage'");
+		EXPECT_EQ(0, system(command))
+			TH_LOG("floor %s", floors[i]);
+		EXPECT_NE(0, access(PIN_DIR, F_OK));
+	}
+}
+
+TEST_F_TIMEOUT(loaders, rehearsal_tells_and_goes, TEST_TIMEOUT_S)
+{
+	ASSERT_EQ(0, system("rehearsal >" OUTPUT " & echo $! >" OUTPUT ".pid"));
+	ASSERT_TRUE(wait_until(!system("grep -q '^rehearsing' " OUTPUT)));
+	ASSERT_EQ(0, system("bpftool oom priority set A -5"));
+	ASSERT_EQ(0, raise_oom_sysrq());
+	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	check_victims(_metadata, self->recorder, &self->tree, "C");
+	EXPECT_TRUE(wait_until(!system("grep -q 'scope /: /A (priority -5, 4MB, of 3)$' " OUTPUT)));
+	EXPECT_EQ(0, system("kill $(cat " OUTPUT ".pid)"));
+	EXPECT_TRUE(wait_until(!system("bpftool oom show 2>&1 | grep -q 'no OOM policy'")));
+}
+
+/* As the header of inherit says; the directory is open as 3. */
+#define PRIORITY_100	"key hex 03 00 00 00 value hex 64 00 00 00 00 00 00 00"
+
+static int set_inherited(const char *path)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "bpftool map update name oom_inherit %s 3<%s/%s",
+		 PRIORITY_100, CGROUP_ROOT, path);
+	return system(command);
+}
+
+TEST_F_TIMEOUT(loaders, inherit_from_a_shell, TEST_TIMEOUT_S)
+{
+	ASSERT_EQ(0, system("bpftool oom attach " SHARE "/inherit.bpf.o / pin " PIN_DIR));
+	ASSERT_EQ(0, set_inherited("A"));
+	ASSERT_EQ(0, set_inherited("C"));
+	ASSERT_EQ(0, raise_oom_sysrq());
+	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	check_victims(_metadata, self->recorder, &self->tree, "B");
 }
 
 int main(int argc, char **argv)
