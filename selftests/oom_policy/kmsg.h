@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Reading an OOM report out of the kernel's log. */
+#ifndef SELFTESTS_OOM_POLICY_KMSG_H
+#define SELFTESTS_OOM_POLICY_KMSG_H
+
+#include <stddef.h>
+
+/* What is logged from now on; -1 with the reason on stderr. */
+int kmsg_open(void);
+
+/*
+ * The next report, from "invoked oom-killer" to "Killed process", one line per
+ * record; the number of lines, or -1 if it does not come to its end in time.
+ */
+int kmsg_read_report(int fd, char *text, size_t size);
+
+#endif /* SELFTESTS_OOM_POLICY_KMSG_H */
