@@ -467,7 +467,7 @@ static struct kunit_case oom_policy_test_cases[] = {
 };
 
 static struct kunit_suite oom_policy_test_suite = {
-	.name = "oom_policy",
+	.name = "oom_policy_selection",
 	.test_cases = oom_policy_test_cases,
 };
 
