@@ -39,8 +39,10 @@
  *   moved here and own nothing yet, was no candidate; here it is the last one.
  *
  * Limits:
- * - the statistics are as of their last flush, which is due every two seconds, and
- *   which reclaim does too: what was allocated since then does not count;
+ * - the statistics are as of their last flush, due every two seconds, and a policy
+ *   cannot ask for one: what was allocated since then does not count. A tenant that
+ *   fills the machine in less time is not seen; usage, by which protection and
+ *   tenant_prio go, is exact;
  * - each level costs a walk over everything below the siblings;
  * - a large job dies because it is large. Combine it with priorities if that is
  *   not wanted: see tenant_prio.
