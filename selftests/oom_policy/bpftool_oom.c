@@ -20,6 +20,7 @@
 #include "shell.h"
 
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
 #define CONTRARY	"/tests/contrary.bpf.o"
 #define PIN		"/sys/fs/bpf/bpftool_oom_test"
 #define PINS		"/sys/fs/bpf/bpftool_oom_contrary"
@@ -193,6 +194,23 @@ TEST_F_TIMEOUT(bpftool, default_pin_and_options, TEST_TIMEOUT_S)
 	runs(_metadata, 0, "bpftool oom detach besteffort");
 	runs(_metadata, 0, "bpftool -j oom show | jq -r '.policies[].cgroup'");
 	EXPECT_STREQ("/", shell_output);
+}
+
+/* The other slot: who among the processes of a leaf. */
+TEST_F_TIMEOUT(bpftool, task_policy, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool oom attach " TASK_POLICY " /besteffort type task");
+	says(_metadata, "pinned /sys/fs/bpf/oom_policy_besteffort_task");
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom show");
+	says(_metadata, "`-- /besteffort: youngest_task (prog id ");
+	says(_metadata, ", type task, pinned ");
+	runs(_metadata, 0, "bpftool oom select");
+	says(_metadata, " of /besteffort/job2, ");
+	says(_metadata, "among the processes there rules link id ");
+	runs(_metadata, 0, "bpftool oom detach besteffort type task");
+	runs(_metadata, 0, "bpftool oom select prog " TASK_POLICY);
+	says(_metadata, " us by youngest_task (prog id ");
 }
 
 /* A removed cgroup detaches its policy; its entry is told by id and can go. */

@@ -18,6 +18,7 @@
 
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
 #define CONTRARY	"/tests/contrary.bpf.o"
+#define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
 #define BPF_FS		"/sys/fs/bpf"
 #define V1_MOUNT	"/tmp/bpftool_wrong_v1"
 
@@ -269,6 +270,12 @@ FIXTURE_VARIANT_ADD(wrong, compare_without_memory_controller)
 	.says = "/B/sub has no memory controller, so it is never a candidate",
 };
 
+FIXTURE_VARIANT_ADD(wrong, compare_by_a_task_policy)
+{
+	.command = "compare A B prog pinned " BPF_FS "/task/youngest_task",
+	.says = "youngest_task (prog id @) compares processes, not cgroups",
+};
+
 FIXTURE_VARIANT_ADD(wrong, rehearse_unknown_option)
 {
 	.command = "select / with " POLICY,
@@ -472,7 +479,8 @@ int main(int argc, char **argv)
 	    cgroup_make("B/sub") || cgroup_make("B/sub2") || pin_others() ||
 	    shell("mkdir " V1_MOUNT " && mount -t cgroup -o none,name=wrong none " V1_MOUNT) ||
 	    shell("bpftool prog loadall " CONTRARY " " BPF_FS "/contrary pinmaps "
-		  BPF_FS "/maps") || attach_policies()) {
+		  BPF_FS "/maps") ||
+	    shell("bpftool prog loadall " TASK_POLICY " " BPF_FS "/task") || attach_policies()) {
 		ksft_print_header();
 		ksft_exit_fail_msg("cannot set up what can be used wrongly: %s\n",
 				   shell_output);

@@ -375,7 +375,7 @@ static int do_show(int argc, char **argv)
 	if (show.nr < 0)
 		goto out;
 	if (show.path)
-		show.ruling = oom_policy_ruling(show.path);
+		show.ruling = oom_policy_ruling(show.path, BPF_OOM_POLICY);
 	show.pins = find_pins();
 	if (!show.pins)
 		goto out;
@@ -708,16 +708,15 @@ static int target_by_cgroup(struct target *target, const char *text, __u32 type)
 	if (oom_policies(&list) < 0)
 		goto out;
 	policy = oom_policy_at(cgroup.path, type);
-	ruling = oom_policy_ruling(cgroup.path);
+	ruling = oom_policy_ruling(cgroup.path, type);
 	if (policy) {
 		snprintf(id, sizeof(id), "%u", policy->info.id);
 		err = target_by_id(target, id);
-	} else if (ruling && type == BPF_OOM_POLICY) {
-		p_err("no OOM policy is attached to %s: the one that rules there is attached to %s",
-		      cgroup.path, ruling->path);
 	} else {
-		p_err("no OOM policy%s is attached to %s",
-		      type == BPF_OOM_POLICY_TASK ? " of type task" : "", cgroup.path);
+		p_err("no OOM policy%s is attached to %s%s%s",
+		      type == BPF_OOM_POLICY_TASK ? " of type task" : "", cgroup.path,
+		      ruling ? ": the one that rules there is attached to " : "",
+		      ruling ? ruling->path : "");
 	}
 out:
 	oom_cgroup_free(&cgroup);
@@ -891,7 +890,7 @@ out:
 /* The policy under which @path has a priority among its siblings. */
 static int priority_judge(struct oom_judge *judge, const char *path)
 {
-	if (oom_judge_ruling(judge, path))
+	if (oom_judge_ruling(judge, path, BPF_OOM_POLICY))
 		return -1;
 	if (judge->priorities >= 0)
 		return 0;

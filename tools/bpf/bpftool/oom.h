@@ -18,6 +18,9 @@
 
 #include "main.h"
 
+/* Of cgroups or of tasks, whichever there is. */
+#define OOM_ANY_TYPE	__MAX_BPF_ATTACH_TYPE
+
 /* A path is from the root of cgroup v2: "/" is the root. */
 struct oom_cgroup {
 	char *path;
@@ -54,7 +57,7 @@ struct oom_policy {
 
 int oom_policies(const struct oom_policy **policies);
 const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type);
-const struct oom_policy *oom_policy_ruling(const char *path);
+const struct oom_policy *oom_policy_ruling(const char *path, __u32 attach_type);
 void oom_lookup_done(void);
 
 /* A program as the user has named it. */
@@ -80,7 +83,7 @@ struct oom_judge {
 
 int oom_judge_init(struct oom_judge *judge, int fd);
 int oom_judge_open(struct oom_judge *judge, __u32 prog_id);
-int oom_judge_ruling(struct oom_judge *judge, const char *path);
+int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_type);
 void oom_judge_close(struct oom_judge *judge);
 bool oom_priority_get(const struct oom_judge *judge, __u64 id, __s64 *priority);
 

@@ -547,15 +547,15 @@ const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type)
 	return NULL;
 }
 
-/* Attached to the cgroup or to the nearest above it: it compares the children. */
-const struct oom_policy *oom_policy_ruling(const char *path)
+/* Attached to the cgroup or to the nearest above it: it compares what is below. */
+const struct oom_policy *oom_policy_ruling(const char *path, __u32 attach_type)
 {
 	const struct oom_policy *ruling = NULL;
 	int i;
 
 	for (i = 0; i < nr_policies; i++)
 		if (policies[i].path && oom_path_below(path, policies[i].path) &&
-		    policies[i].info.oom_policy.attach_type == BPF_OOM_POLICY)
+		    policies[i].info.oom_policy.attach_type == attach_type)
 			ruling = &policies[i];
 	return ruling;
 }
@@ -677,7 +677,8 @@ static struct bpf_program *find_policy(struct bpf_object *obj, const char *file,
 
 	bpf_object__for_each_program(prog, obj) {
 		if (bpf_program__type(prog) != BPF_PROG_TYPE_OOM_POLICY ||
-		    bpf_program__expected_attach_type(prog) != attach_type) {
+		    (attach_type != OOM_ANY_TYPE &&
+		     bpf_program__expected_attach_type(prog) != attach_type)) {
 			bpf_program__set_autoload(prog, false);
 			continue;
 		}
@@ -690,7 +691,7 @@ static struct bpf_program *find_policy(struct bpf_object *obj, const char *file,
 	}
 	if (!found)
 		p_err("%s has no program in a section %s", file,
-		      attach_type == BPF_OOM_POLICY ? "oom_policy" : "oom_policy/task");
+		      attach_type == BPF_OOM_POLICY_TASK ? "oom_policy/task" : "oom_policy");
 	return found;
 }
 
@@ -848,8 +849,8 @@ int oom_judge_open(struct oom_judge *judge, __u32 prog_id)
 	return oom_judge_init(judge, open_prog_id(prog_id));
 }
 
-/* The program that compares the children of the cgroup. */
-int oom_judge_ruling(struct oom_judge *judge, const char *path)
+/* The program that compares the children of the cgroup, or the tasks below it. */
+int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_type)
 {
 	const struct oom_policy *list, *ruling;
 
@@ -857,7 +858,9 @@ int oom_judge_ruling(struct oom_judge *judge, const char *path)
 	judge->priorities = -1;
 	if (oom_policies(&list) < 0)
 		return -1;
-	ruling = oom_policy_ruling(path);
+	ruling = oom_policy_ruling(path, BPF_OOM_POLICY);
+	if (!ruling && attach_type == OOM_ANY_TYPE)
+		ruling = oom_policy_ruling(path, BPF_OOM_POLICY_TASK);
 	if (!ruling) {
 		p_err("no OOM policy rules in %s: attach one there or above it", path);
 		return -1;

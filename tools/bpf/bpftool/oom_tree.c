@@ -47,20 +47,20 @@ static const char *verdict_name(int verdict)
  * loaded here, goes by the priorities of the ruling one.
  */
 static int open_judge(struct oom_judge *judge, const char *path,
-		      const struct oom_prog_arg *arg)
+		      const struct oom_prog_arg *arg, __u32 attach_type)
 {
 	const struct oom_policy *list, *ruling;
 	struct oom_judge old = { .fd = -1, .priorities = -1 };
 	int err;
 
 	if (!arg)
-		return oom_judge_ruling(judge, path);
+		return oom_judge_ruling(judge, path, attach_type);
 	if (oom_policies(&list) < 0)
 		return -1;
-	ruling = oom_policy_ruling(path);
+	ruling = oom_policy_ruling(path, BPF_OOM_POLICY);
 	if (ruling && oom_judge_open(&old, ruling->info.prog_id))
 		return -1;
-	err = oom_judge_init(judge, oom_prog_open(arg, BPF_OOM_POLICY, old.priorities));
+	err = oom_judge_init(judge, oom_prog_open(arg, attach_type, old.priorities));
 	if (!err && ruling && judge->id == ruling->info.prog_id)
 		judge->policy = ruling;
 	oom_judge_close(&old);
@@ -98,27 +98,34 @@ static int parse_scope(int argc, char **argv, struct oom_cgroup *scope,
 	return oom_cgroup_parse(path, scope);
 }
 
-static void explain_test_run(const struct oom_judge *judge, int err, const char *a,
-			     const char *b)
+static void explain_test_run(const struct oom_judge *judge, int err, const char *path)
 {
 	switch (err) {
 	case EPERM:
 		p_err("no permission to run %s: it takes CAP_SYS_ADMIN", judge->name);
 		break;
 	case ENOENT:
-		p_err("%s%s%s: a cgroup has been removed meanwhile", a, *b ? " or " : "", b);
+		p_err("%s has been removed meanwhile", path);
 		break;
 	case EOPNOTSUPP:
-		p_err("%s%s%s: no memory controller", a, *b ? " or " : "", b);
-		break;
-	case EINVAL:
-		p_err("the kernel cannot rehearse %s (prog id %u): it compares no cgroups",
-		      judge->name, judge->id);
+		p_err("%s has no memory controller", path);
 		break;
 	default:
 		p_err("cannot rehearse %s (prog id %u): %s", judge->name, judge->id,
 		      strerror(err));
 	}
+}
+
+/* All that is compared here has a memory controller. */
+static void explain_compare(const struct oom_judge *judge, int err, const char *a,
+			    const char *b)
+{
+	if (err == EOPNOTSUPP)
+		p_err("%s (prog id %u) compares processes, not cgroups", judge->name, judge->id);
+	else if (err == ENOENT || err == EXDEV)
+		p_err("%s or %s has been removed meanwhile", a, b);
+	else
+		explain_test_run(judge, err, a);
 }
 
 /* The verdict; notes what the program has seen. */
@@ -135,7 +142,7 @@ static int run(const struct oom_judge *judge, struct oom_child *a, struct oom_ch
 	opts.ctx_size_out = sizeof(seen);
 	err = bpf_prog_test_run_opts(judge->fd, &opts);
 	if (err) {
-		explain_test_run(judge, -err, a->path, b->path);
+		explain_compare(judge, -err, a->path, b->path);
 		return -1;
 	}
 	a->usage = seen.usage_1;
@@ -372,7 +379,7 @@ int oom_do_compare(int argc, char **argv)
 	if (parse_prog(argc - 2, argv + 2, &arg, &given) ||
 	    oom_cgroup_parse(argv[0], &pair.asked[0]) ||
 	    oom_cgroup_parse(argv[1], &pair.asked[1]) || find_siblings(&pair) ||
-	    open_judge(&pair.judge, pair.parent, given))
+	    open_judge(&pair.judge, pair.parent, given, BPF_OOM_POLICY))
 		goto out;
 
 	pair.verdict = run(&pair.judge, &pair.child[0], &pair.child[1]);
@@ -536,7 +543,7 @@ int oom_do_rank(int argc, char **argv)
 
 	if (parse_scope(argc, argv, &r.scope, &arg, &given))
 		return -1;
-	if (!open_judge(&r.judge, r.scope.path, given)) {
+	if (!open_judge(&r.judge, r.scope.path, given, BPF_OOM_POLICY)) {
 		err = rank(&r);
 		if (!err && json_output)
 			rank_json(&r);
@@ -561,6 +568,7 @@ struct selection {
 	char comm[32];
 	char *dies_with;	/* the cgroup that dies as a whole, NULL if one process does */
 	const char *why;	/* it does */
+	const struct oom_policy *task_policy;	/* may have chosen the process */
 	__u32 ns;
 };
 
@@ -579,7 +587,7 @@ static void explain_select(const struct selection *s, int err)
 		p_err("over its budget: the stock killer would decide");
 		break;
 	default:
-		explain_test_run(&s->judge, err, s->scope.path, "");
+		explain_test_run(&s->judge, err, s->scope.path);
 	}
 }
 
@@ -644,24 +652,39 @@ static void find_group(struct selection *s)
 	free(path);
 }
 
-/* KILL_ALL of the policy that was asked last, for the leaf it has led to. */
-static void find_kill_all(struct selection *s)
+/* A program that was named and compared no cgroups is one for processes. */
+static bool stands_in(const struct selection *s)
 {
-	const struct bpf_oom_step *last;
-	const struct oom_policy *ruling;
-	char *parent;
+	int i;
 
-	if (s->dies_with || s->badness || !s->nr_steps)
+	for (i = 0; i < s->nr_steps; i++)
+		if (s->steps[i].prog_id == s->judge.id)
+			return false;
+	return true;
+}
+
+/* What the policies on the way to the leaf say of its processes. */
+static void look_at_leaf(struct selection *s)
+{
+	const struct bpf_oom_step *last = s->nr_steps ? &s->steps[s->nr_steps - 1] : NULL;
+	const struct oom_policy *ruling;
+	char *leaf, *parent;
+
+	if (s->badness)
 		return;
-	last = &s->steps[s->nr_steps - 1];
-	parent = oom_cgroup_path(last->parent_id);
-	ruling = parent ? oom_policy_ruling(parent) : NULL;
-	if (ruling && ruling->info.prog_id == last->prog_id &&
-	    ruling->info.oom_policy.flags & BPF_F_OOM_POLICY_KILL_ALL) {
-		s->dies_with = oom_cgroup_name(last->winner_id);
+	leaf = oom_cgroup_path(last ? last->winner_id : s->scope.id);
+	parent = oom_cgroup_path(last ? last->parent_id : s->scope.id);
+	if (leaf && (s->judge.policy || !stands_in(s)))
+		s->task_policy = oom_policy_ruling(leaf, BPF_OOM_POLICY_TASK);
+	ruling = parent ? oom_policy_ruling(parent, BPF_OOM_POLICY) : NULL;
+	if (!s->dies_with && leaf && ruling &&
+	    ruling->info.oom_policy.flags & BPF_F_OOM_POLICY_KILL_ALL &&
+	    (!last || ruling->info.prog_id == last->prog_id)) {
+		s->dies_with = strdup(leaf);
 		s->why = "flag kill_all";
 	}
 	free(parent);
+	free(leaf);
 }
 
 enum style { STYLE_PATH, STYLE_VICTIM, STYLE_LOSER };
@@ -889,11 +912,16 @@ static int select_plain(const struct selection *s)
 	       s->victim_path, s->victim.oom_score_adj_1);
 	if (s->dies_with)
 		printf("with it: every process of %s (%s)\n", s->dies_with, s->why);
+	if (s->task_policy)
+		printf("among the processes there rules link id %u, attached to %s\n",
+		       s->task_policy->info.id, s->task_policy->path);
 	if (s->judge.policy && strcmp(s->scope.path, "/") &&
 	    !(s->judge.policy->info.oom_policy.flags & BPF_F_OOM_POLICY_MEMCG))
 		printf("attached without the flag memcg: not asked when %s meets its limit\n",
 		       s->scope.path);
-	printf("chosen in %u us, nobody was killed\n", s->ns / 1000);
+	printf("rehearsed in %u us by ", s->ns / 1000);
+	judge_plain(&s->judge);
+	printf("; nobody was killed\n");
 	err = 0;
 out:
 	free_drawing(&d);
@@ -981,6 +1009,10 @@ static void select_json(const struct selection *s)
 	else
 		jsonw_null_field(json_wtr, "dies_with");
 	jsonw_end_object(json_wtr);
+	if (s->task_policy)
+		jsonw_uint_field(json_wtr, "task_link_id", s->task_policy->info.id);
+	else
+		jsonw_null_field(json_wtr, "task_link_id");
 	jsonw_uint_field(json_wtr, "duration_ns", s->ns);
 	jsonw_end_object(json_wtr);
 }
@@ -998,7 +1030,7 @@ int oom_do_select(int argc, char **argv)
 		return -1;
 	}
 	if (parse_scope(argc, argv, &s->scope, &arg, &given) ||
-	    open_judge(&s->judge, s->scope.path, given))
+	    open_judge(&s->judge, s->scope.path, given, OOM_ANY_TYPE))
 		goto out;
 
 	err = rehearse(s);
@@ -1009,7 +1041,7 @@ int oom_do_select(int argc, char **argv)
 	if (!err) {
 		read_comm(s);
 		find_group(s);
-		find_kill_all(s);
+		look_at_leaf(s);
 		if (json_output)
 			select_json(s);
 		else
@@ -1192,15 +1224,15 @@ static int check_judge(struct inquiry *q, const char *path)
 	if (q->given) {
 		if (q->judge.fd >= 0)
 			return 1;
-		return open_judge(&q->judge, path, q->given) ? -1 : 1;
+		return open_judge(&q->judge, path, q->given, BPF_OOM_POLICY) ? -1 : 1;
 	}
-	ruling = oom_policy_ruling(path);
+	ruling = oom_policy_ruling(path, BPF_OOM_POLICY);
 	if (!ruling)
 		return 0;
 	if (q->judge.fd >= 0 && q->judge_link == ruling->info.id)
 		return 1;
 	oom_judge_close(&q->judge);
-	if (oom_judge_ruling(&q->judge, path))
+	if (oom_judge_ruling(&q->judge, path, BPF_OOM_POLICY))
 		return -1;
 	q->judge_link = ruling->info.id;
 	return 1;
@@ -1371,10 +1403,11 @@ static int check_policies(const char *path)
 	nr = oom_policies(&list);
 	if (nr < 0)
 		return -1;
-	if (oom_policy_ruling(path))
+	if (oom_policy_ruling(path, BPF_OOM_POLICY))
 		return 0;
 	for (i = 0; i < nr; i++)
-		if (list[i].path && oom_path_below(list[i].path, path))
+		if (list[i].path && oom_path_below(list[i].path, path) &&
+		    list[i].info.oom_policy.attach_type == BPF_OOM_POLICY)
 			return 0;
 	p_err("no OOM policy rules in %s or below: attach one, or name one with 'prog'", path);
 	return -1;
