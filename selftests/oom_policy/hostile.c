@@ -73,17 +73,26 @@ static void make_slow(struct __test_metadata *_metadata, struct hostile *hostile
 			break;
 }
 
-static void show_hands(struct __test_metadata *_metadata, struct hostile *hostile,
-		       const struct tree *tree)
+static void fill_maps(struct __test_metadata *_metadata, struct hostile *hostile,
+		      const struct tree *tree)
 {
 	const struct node *node;
-	int n;
+	const __u64 zero = 0;
+	int n, fd;
 
 	for (n = 0; n < tree->nr_nodes; n++) {
 		node = &tree->node[n];
 		ASSERT_EQ(0, bpf_map__update_elem(hostile->maps.hand, &node->id,
 						  sizeof(node->id), &node->priority,
 						  sizeof(node->priority), BPF_ANY));
+		ASSERT_EQ(0, bpf_map__update_elem(hostile->maps.met, &node->id,
+						  sizeof(node->id), &zero, sizeof(zero),
+						  BPF_ANY));
+		fd = cgroup_open(node->path);
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, bpf_map__update_elem(hostile->maps.storage, &fd, sizeof(fd),
+						  &zero, sizeof(zero), BPF_ANY));
+		close(fd);
 	}
 }
 
@@ -96,7 +105,7 @@ static void set_up(struct __test_metadata *_metadata, struct machine *machine,
 	ASSERT_NE(NULL, machine->recorder);
 	machine->hostile = hostile__open_and_load();
 	ASSERT_NE(NULL, machine->hostile);
-	show_hands(_metadata, machine->hostile, &machine->tree);
+	fill_maps(_metadata, machine->hostile, &machine->tree);
 	make_slow(_metadata, machine->hostile, machine->tree.node[0].id,
 		  machine->tree.node[1].id);
 }

@@ -92,21 +92,38 @@ int slow(struct bpf_oom_ctx *ctx)
 	return BPF_OOM_FIRST;
 }
 
+static __u64 look_at_memcg(struct cgroup *cgrp)
+{
+	struct mem_cgroup *memcg = bpf_get_mem_cgroup(&cgrp->self);
+	__u64 seen = 0;
+	int i;
+
+	if (!memcg)
+		return 0;
+	seen ^= bpf_mem_cgroup_usage(memcg);
+	for (i = 0; i < 64; i++) {
+		seen ^= bpf_mem_cgroup_page_state(memcg, i);
+		seen ^= bpf_mem_cgroup_vm_events(memcg, i);
+		seen ^= bpf_mem_cgroup_memory_events(memcg, i);
+	}
+	bpf_put_mem_cgroup(memcg);
+	return seen;
+}
+
 static __u64 look_at(struct cgroup *cgrp, __u64 id)
 {
-	__u64 *known, *stored, seen = 1;
+	__u64 *known, seen = look_at_memcg(cgrp);
 	struct cgroup *held;
 
 	known = bpf_map_lookup_elem(&met, &id);
 	if (known)
 		seen += __sync_fetch_and_add(known, 1);
-
-	stored = bpf_cgrp_storage_get(&storage, cgrp, &seen,
-				      BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!stored)
-		stored = bpf_cgrp_storage_get(&storage, cgrp, NULL, 0);
-	if (stored)
-		seen += __sync_fetch_and_add(stored, 1);
+	known = bpf_cgrp_storage_get(&storage, cgrp, &seen,
+				     BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!known)
+		known = bpf_cgrp_storage_get(&storage, cgrp, NULL, 0);
+	if (known)
+		seen += __sync_fetch_and_add(known, 1);
 
 	held = bpf_cgroup_acquire(cgrp);
 	if (held) {
