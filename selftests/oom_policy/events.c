@@ -3,6 +3,7 @@
  * Policies with options, and memcg OOMs; events.h says what each function is for.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +59,11 @@ static int take_all(const char *path)
 	}
 }
 
+static void leave(int sig)
+{
+	_exit(sig);
+}
+
 int memcg_shortage_begin(struct memcg_shortage *shortage, const char *path,
 			 const char *hog)
 {
@@ -66,21 +72,28 @@ int memcg_shortage_begin(struct memcg_shortage *shortage, const char *path,
 	if (usage < 0 || (hog && set_limit(path, usage + ROOM)))
 		return -1;
 	shortage->path = path;
+	shortage->hog = hog;
 	shortage->pid = fork();
 	if (!shortage->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGUSR1, leave);
 		_exit(hog ? take_all(hog) : -set_limit(path, usage - CUT));
 	}
 	return shortage->pid < 0 ? -1 : 0;
 }
 
-/* A signal ends both: the write, and the hog. */
+/*
+ * Only SIGKILL ends a hog. The write heeds any signal, and must not be killed: a
+ * dying task that runs into the OOM killer becomes a victim without being chosen.
+ */
 int memcg_shortage_end(struct memcg_shortage *shortage)
 {
 	if (shortage->pid <= 0)
 		return 0;
-	kill(shortage->pid, SIGKILL);
-	waitpid(shortage->pid, NULL, 0);
+	do {
+		kill(shortage->pid, shortage->hog ? SIGKILL : SIGUSR1);
+		sched_yield();
+	} while (!waitpid(shortage->pid, NULL, WNOHANG));
 	shortage->pid = 0;
 	return cgroup_write(shortage->path, "memory.max", "max");
 }

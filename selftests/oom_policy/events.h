@@ -25,6 +25,7 @@ struct bpf_link *attach_with(const struct bpf_program *prog, const char *path,
  */
 struct memcg_shortage {
 	const char *path;
+	const char *hog;
 	pid_t pid;
 };
 
