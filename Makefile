@@ -7,6 +7,11 @@ TOP   := $(CURDIR)
 B     := $(TOP)/build
 STEP  := scripts/step
 
+# Turmoil is for the kernel that notices.
+ifneq ($(filter stress,$(MAKECMDGOALS)),)
+DEBUG := 1
+endif
+
 ifdef DEBUG
 KDIR      := $(B)/kernel-debug
 FRAGMENTS := vm/kernel.config vm/debug.config
@@ -63,6 +68,11 @@ test: tools $(if $(shell grep '^[^\#].*stock' selftests/oom_policy/machines),sto
 fuzz: tools ## random trees against a model of the rules: N=2000, SEED= to see one again
 	@MEM=$(or $(MEM),128M) SHARE= TIMEOUT=$$((600 + $(or $(N),200))) \
 		vm/run /tests/fuzz -n $(or $(N),200) $(if $(SEED),-s $(SEED))
+
+.PHONY: stress
+stress: tools ## OOMs amid turmoil, on a kernel full of checks: MINUTES=10, SEED=
+	@MEM=640M SHARE= TIMEOUT=$$((600 + 60 * $(or $(MINUTES),10))) \
+		vm/run /tests/stress -m $(or $(MINUTES),10) $(if $(SEED),-s $(SEED))
 
 .PHONY: shell
 shell: tools ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
