@@ -12,6 +12,7 @@
  * SIGTERM in the end, so that how a child died says without doubt whether the
  * OOM killer did it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -650,7 +651,7 @@ static void do_tree(__u64 seed, bool shown)
 			break;
 	}
 	if (remove_stand(&stand) || !good) {
-		diag("a mismatch: see it again with fuzz -n 1 -s %llu", seed);
+		diag("see it again: fuzz -n 1 -s %llu", seed);
 		total.bad_trees++;
 	}
 	total.trees++;
@@ -660,24 +661,22 @@ static void do_tree(__u64 seed, bool shown)
 
 /* The machine. */
 
-/* The shell that started this, and whoever started the shell. */
-static int protect_parents(void)
+/* Nobody but the tasks of a tree is to die, or to be in the way in the root. */
+static int protect_everybody(void)
 {
-	pid_t pid = getpid();
-	char path[PATH_SIZE];
-	FILE *f;
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	pid_t pid;
+	int err = dir ? 0 : -1;
 
-	while (pid > 1) {
-		if (set_adj(pid, -1000))
-			return -1;
-		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-		f = fopen(path, "re");
-		if (!f || fscanf(f, "%*d (%*[^)]) %*c %d", &pid) != 1)
-			pid = 0;
-		if (f)
-			fclose(f);
+	while (!err && (entry = readdir(dir))) {
+		pid = atoi(entry->d_name);
+		if (pid && set_adj(pid, -1000) && !kill(pid, 0))
+			err = -1;
 	}
-	return 0;
+	if (dir)
+		closedir(dir);
+	return err;
 }
 
 /*
@@ -716,7 +715,7 @@ static int open_machine(void)
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (machine.room == MAP_FAILED)
 		return -1;
-	return keep_reserves_small() ?: protect_parents();
+	return keep_reserves_small() ?: protect_everybody();
 }
 
 static void report(bool many)

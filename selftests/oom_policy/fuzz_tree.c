@@ -173,10 +173,10 @@ static void add_policies(struct fuzz_tree *tree)
 	struct model *model = &tree->model;
 	int node;
 
-	if (!one_in(tree, 5))
+	if (!one_in(tree, 4))
 		add_policy(tree, MODEL_ROOT);
 	for (node = 1; node < model->nr_nodes; node++)
-		if (one_in(tree, children_of(model, node) ? 4 : 20))
+		if (one_in(tree, children_of(model, node) ? 3 : 20))
 			add_policy(tree, node);
 }
 
@@ -212,7 +212,7 @@ static void fill_tables(struct fuzz_tree *tree)
 
 	for (prog = 0; prog < FUZZ_PROGS; prog++) {
 		tree->order[prog] = draw_below(tree, FUZZ_NR_ORDERS);
-		tree->shy[prog] = one_in(tree, 4);
+		tree->shy[prog] = one_in(tree, 3);
 		for (first = 0; first < FUZZ_COLOURS; first++)
 			for (second = 0; second < FUZZ_COLOURS; second++)
 				tree->verdicts[prog][first][second] =
