@@ -49,6 +49,13 @@ static void says(struct __test_metadata *_metadata, const char *text)
 		TH_LOG("'%s' is not in '%s'", text, shell_output);
 }
 
+/* Also what a test left that was ended by force. */
+static void clean_up(void)
+{
+	shell("rm -rf " PIN " " PINS " /sys/fs/bpf/oom_policy_*");
+	shell("rmdir /sys/kernel/tracing/instances/*");
+}
+
 FIXTURE(bpftool)
 {
 	struct tree tree;
@@ -57,6 +64,7 @@ FIXTURE(bpftool)
 
 FIXTURE_SETUP(bpftool)
 {
+	clean_up();
 	ASSERT_EQ(0, protect_self());
 	ASSERT_EQ(0, tree_make(&self->tree, TREE));
 	self->recorder = policy_load(&self->tree);
@@ -65,7 +73,7 @@ FIXTURE_SETUP(bpftool)
 
 FIXTURE_TEARDOWN(bpftool)
 {
-	shell("rm -rf " PIN " " PINS " /sys/fs/bpf/oom_policy_*");
+	clean_up();
 	policy__destroy(self->recorder);
 	tree_remove(&self->tree);
 }
@@ -421,6 +429,7 @@ FIXTURE_VARIANT_ADD(json, replace)
 
 FIXTURE_SETUP(json)
 {
+	clean_up();
 	ASSERT_EQ(0, protect_self());
 	ASSERT_EQ(0, tree_make(&self->tree, TREE));
 	attach_with_priorities(_metadata, &self->tree, "flags memcg,kill_all");
@@ -428,7 +437,7 @@ FIXTURE_SETUP(json)
 
 FIXTURE_TEARDOWN(json)
 {
-	shell("rm -f " PIN);
+	clean_up();
 	tree_remove(&self->tree);
 }
 
