@@ -155,3 +155,29 @@ int reads_everything(struct bpf_oom_ctx *ctx)
 	ctx->scratch_2 = ~all;
 	return BPF_OOM_EQUAL;
 }
+
+SEC("oom_policy/task")
+int task_at_random(struct bpf_oom_ctx *ctx)
+{
+	return bpf_get_prandom_u32() & 3;
+}
+
+SEC("oom_policy/task")
+int task_reads_everything(struct bpf_oom_ctx *ctx)
+{
+	struct task_struct *held;
+
+	sum ^= ctx->usage_1 ^ ctx->usage_2 ^ ctx->swap_1 ^ ctx->swap_2 ^ ctx->pid_1 ^
+	       ctx->pid_2 ^ ctx->oom_score_adj_1 ^ ctx->oom_score_adj_2 ^ ctx->level ^
+	       ctx->flags ^ ctx->scratch_1 ^ ctx->scratch_2;
+	sum ^= look_at(ctx->cgroup_1, ctx->cgroup_id_1);
+	sum ^= look_at(ctx->cgroup_2, ctx->cgroup_id_2);
+	held = bpf_task_acquire(ctx->task_1);
+	if (held) {
+		sum ^= held->pid;
+		bpf_task_release(held);
+	}
+	ctx->scratch_1 = ctx->pid_1;
+	ctx->scratch_2 = ctx->pid_2;
+	return ctx->pid_1 < ctx->pid_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
