@@ -162,7 +162,7 @@ static void add_policy(struct fuzz_tree *tree, int node)
 	tree->prog[policy] = draw_below(tree, FUZZ_PROGS);
 	if (one_in(tree, 2))
 		model->flags[policy] |= BPF_F_OOM_POLICY_MEMCG;
-	if (one_in(tree, 5))
+	if (one_in(tree, 3))
 		model->flags[policy] |= BPF_F_OOM_POLICY_KILL_ALL;
 	if (node == MODEL_ROOT && one_in(tree, 3))
 		model->flags[policy] |= BPF_F_OOM_POLICY_ROOT_TASKS;

@@ -16,7 +16,7 @@
 
 #include "stress.h"
 
-#define MAX_DYING	64
+#define MAX_DYING	4096
 #define MAX_DEPTH	8
 #define MMF_OOM_SKIP	21
 
@@ -85,6 +85,14 @@ struct {
 	__type(value, __u64);
 } marked SEC(".maps");
 
+/* Victims whose task is not gone: the task to the event that has marked it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_DYING);
+	__type(key, __u64);
+	__type(value, __u64);
+} dying SEC(".maps");
+
 /* Wakes user space; what it says is the number of the event. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -116,12 +124,6 @@ __u32 now_move_epoch;
 __u64 now_scope;		/* cgroup id, 0 for the machine */
 __u32 now_tenants;		/* bits of those who were killed in */
 __u32 now_outside;
-
-/* Victims whose task is not gone. */
-static struct {
-	__u64 task;
-	__u64 event;
-} dying[MAX_DYING];
 
 static __s64 lookup(void *map, __u64 id)
 {
@@ -193,46 +195,29 @@ static bool in_scope(struct cgroup *cgrp)
 }
 
 /* As the stock killer sees it. What is read counts if the task was kept until then. */
-static bool still_dying(int i, bool *here)
+static long count_dying(void *map, __u64 *key, __u64 *event, __u32 *here)
 {
-	struct task_struct *task = (void *)dying[i].task;
+	struct task_struct *task = (void *)*key;
 	struct mm_struct *mm;
 	bool alive;
 
-	if (!task || dying[i].event == nr_events)
-		return false;
+	if (*event == nr_events)
+		return 0;
 	mm = BPF_CORE_READ(task, signal, oom_mm);
 	alive = BPF_CORE_READ(task, signal, live.counter) > 0 &&
-		!(BPF_CORE_READ(mm, flags) & (1UL << MMF_OOM_SKIP));
-	*here = in_scope(BPF_CORE_READ(task, cgroups, dfl_cgrp));
-	barrier();
-	return alive && dying[i].task == (__u64)task;
-}
-
-static void remember(struct task_struct *task)
-{
-	int i;
-
-	for (i = 0; i < MAX_DYING; i++) {
-		if (dying[i].task == (__u64)task)
-			return;
-		if (!dying[i].task) {
-			dying[i].event = nr_events;
-			dying[i].task = (__u64)task;
-			return;
-		}
-	}
-	forgotten++;
+		!(BPF_CORE_READ(mm, flags) & (1UL << MMF_OOM_SKIP)) &&
+		in_scope(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+	if (alive && bpf_map_lookup_elem(&dying, key))
+		++*here;
+	return 0;
 }
 
 SEC("fentry/__put_task_struct")
 int BPF_PROG(on_put_task, struct task_struct *task)
 {
-	int i;
+	__u64 key = (__u64)task;
 
-	for (i = 0; i < MAX_DYING; i++)
-		if (dying[i].task == (__u64)task)
-			dying[i].task = 0;
+	bpf_map_delete_elem(&dying, &key);
 	return 0;
 }
 
@@ -252,9 +237,11 @@ SEC("tp_btf/mark_victim")
 int BPF_PROG(on_victim, struct task_struct *task)
 {
 	struct cgroup *cgrp = task->cgroups->dfl_cgrp;
+	__u64 key = (__u64)task;
 	__u32 tgid = task->tgid;
 
-	remember(task);
+	if (bpf_map_update_elem(&dying, &key, &nr_events, BPF_NOEXIST))
+		forgotten++;
 	bpf_map_update_elem(&marked, &tgid, &nr_events, BPF_ANY);
 	now_tenants |= 1U << (find_tenant(cgrp) & 31);
 	if (!in_scope(cgrp))
@@ -269,17 +256,15 @@ static bool unchanged(__u32 before, __u32 after)
 
 static void judge_place(bool sysrq)
 {
-	bool somebody = false, here = false;
-	int i;
+	__u32 here = 0;
 
 	if (now_tenants & (now_tenants - 1))
 		several_tenants++;
 	outside_scope += now_outside;
 	if (sysrq)
 		return;
-	for (i = 0; i < MAX_DYING && !somebody; i++)
-		somebody = still_dying(i, &here) && here;
-	while_dying += somebody;
+	bpf_for_each_map_elem(&dying, count_dying, &here, 0);
+	while_dying += !!here;
 }
 
 static void judge_policy(void)
