@@ -216,6 +216,8 @@ struct oom_policy_step {
  * @seq: number of the event, for the marks
  * @start: in ns
  * @deadline: in ns
+ * @grace: how long to wait for the memory of a victim, in ns
+ * @early: asked for by oom_policy_kill()
  * @victim_id: cgroup id of the victim
  * @compared: program runs
  * @ctx: what the programs see
@@ -241,6 +243,8 @@ struct oom_policy_event {
 	u64 seq;
 	u64 start;
 	u64 deadline;
+	u64 grace;
+	bool early;
 	u64 victim_id;
 	unsigned int compared;
 	struct bpf_oom_ctx ctx;
@@ -308,6 +312,7 @@ static void oom_policy_asked(struct oom_policy_event *ev, struct oom_policy *pol
 	bpf_link_inc(&policy->link);
 	ev->first = policy;
 	ev->deadline = ev->start + (u64)policy->budget_us * NSEC_PER_USEC;
+	ev->grace = (u64)policy->grace_ms * NSEC_PER_MSEC;
 }
 
 /* Who judges the children of @memcg. */
@@ -460,11 +465,25 @@ static void oom_policy_cand(struct oom_cand *cand, struct mem_cgroup *memcg)
 	};
 }
 
+static void oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
+				oom_policy_task_fn fn, void *arg)
+{
+	struct css_task_iter it;
+	struct task_struct *task;
+
+	css_task_iter_start(&memcg->css, flags, &it);
+	while ((task = css_task_iter_next(&it))) {
+		if (fn(task, arg))
+			break;
+		cond_resched();
+	}
+	css_task_iter_end(&it);
+}
+
 /* Run @fn on the processes of @memcg, or of its whole subtree, until it says stop. */
 static void oom_policy_scan(struct mem_cgroup *memcg, bool subtree,
 			    oom_policy_task_fn fn, void *arg)
 {
-	struct css_task_iter it;
 	struct task_struct *task;
 
 	if (subtree && !mem_cgroup_is_root(memcg)) {
@@ -472,22 +491,21 @@ static void oom_policy_scan(struct mem_cgroup *memcg, bool subtree,
 		return;
 	}
 
-	if (subtree) {
-		rcu_read_lock();
-		for_each_process(task)
-			if (fn(task, arg))
-				break;
-		rcu_read_unlock();
+	if (!subtree) {
+		oom_policy_scan_css(memcg, CSS_TASK_ITER_PROCS, fn, arg);
 		return;
 	}
 
-	css_task_iter_start(&memcg->css, CSS_TASK_ITER_PROCS, &it);
-	while ((task = css_task_iter_next(&it))) {
+	rcu_read_lock();
+	for_each_process(task)
 		if (fn(task, arg))
 			break;
-		cond_resched();
-	}
-	css_task_iter_end(&it);
+	rcu_read_unlock();
+}
+
+static unsigned long oom_policy_mm_pages(struct mm_struct *mm)
+{
+	return get_mm_rss(mm) + get_mm_counter(mm, MM_SWAPENTS);
 }
 
 static void oom_policy_add_mm(struct oom_cand *cand, struct mm_struct *mm)
@@ -879,6 +897,76 @@ static bool oom_policy_in_flight(struct oom_policy_event *ev)
 	return ev->oc->chosen == (void *)-1UL;
 }
 
+/**
+ * oom_policy_victim_begin - a task has become an OOM victim
+ * @victim: its signal has just got its oom_mm; oom_lock is held
+ */
+void oom_policy_victim_begin(struct task_struct *victim)
+{
+	struct signal_struct *sig = victim->signal;
+
+	lockdep_assert_held(&oom_lock);
+
+	sig->oom_policy.killed = ktime_get_mono_fast_ns();
+	sig->oom_policy.pages = oom_policy_mm_pages(sig->oom_mm);
+	atomic_inc(&oom_policy_victims);
+}
+
+/*
+ * MMF_OOM_SKIP says that waiting for a victim is in vain, or that exit_mmap() is
+ * about to free its pages. Either way most of them may still be on their way.
+ */
+static bool oom_policy_holds_memory(const struct signal_struct *sig)
+{
+	struct mm_struct *mm = sig->oom_mm;
+
+	/* The counters run ahead of exit_mmap(), which frees in large batches. */
+	if (!atomic_read(&mm->mm_users))
+		return !mtree_empty(&mm->mm_mt);
+	return oom_policy_mm_pages(mm) * 2 > sig->oom_policy.pages;
+}
+
+static int oom_policy_find_slow(struct task_struct *task, void *arg)
+{
+	struct oom_policy_event *ev = arg;
+	struct signal_struct *sig = task->signal;
+
+	if (!tsk_is_oom_victim(task) || ev->start > sig->oom_policy.killed + ev->grace ||
+	    !oom_policy_holds_memory(sig))
+		return 0;
+
+	ev->oc->chosen = (void *)-1UL;
+	return 1;
+}
+
+/*
+ * As long as the grace lasts, a victim that has not given its memory back is waited
+ * for. In a memcg thread by thread: of a process that is exiting the first one may be
+ * out of sight while the last one unmaps.
+ */
+static bool oom_policy_in_grace(struct oom_policy_event *ev)
+{
+	struct mem_cgroup *memcg = ev->scope;
+
+	if (!ev->grace || ev->oc->order == -1 || !atomic_read(&oom_policy_victims))
+		return false;
+
+	if (mem_cgroup_is_root(memcg)) {
+		oom_policy_scan(memcg, true, oom_policy_find_slow, ev);
+		return !!ev->oc->chosen;
+	}
+
+	for (memcg = mem_cgroup_iter(ev->scope, NULL, NULL); memcg;
+	     memcg = mem_cgroup_iter(ev->scope, memcg, NULL)) {
+		oom_policy_scan_css(memcg, 0, oom_policy_find_slow, ev);
+		if (ev->oc->chosen) {
+			mem_cgroup_iter_break(ev->scope, memcg);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 			     oom_policy_task_fn evaluate)
 {
@@ -897,6 +985,8 @@ static void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc
 	};
 	if (oc->order == -1)
 		ev->ctx.flags |= BPF_OOM_EVENT_SYSRQ;
+	if (ev->early)
+		ev->ctx.flags |= BPF_OOM_EVENT_EARLY;
 }
 
 static void oom_policy_end(struct oom_policy_event *ev)
@@ -927,6 +1017,8 @@ static enum oom_policy_fallback oom_policy_reason(int err)
 	switch (err) {
 	case -EBUSY:
 		return OOM_POLICY_IN_FLIGHT;
+	case -EINPROGRESS:
+		return OOM_POLICY_GRACE;
 	case -ETIME:
 		return OOM_POLICY_BUDGET;
 	case -EPERM:
@@ -951,7 +1043,7 @@ static void oom_policy_count(struct oom_policy_event *ev, int ret)
 	struct task_struct *victim = ev->oc->chosen;
 
 	/* Nobody was asked. */
-	if (ret == -EBUSY || ret == -EPERM) {
+	if (ret == -EBUSY || ret == -EINPROGRESS || ret == -EPERM) {
 		oom_policy_count_fallback(ev, oom_policy_reason(ret), ns);
 		return;
 	}
@@ -987,7 +1079,7 @@ bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
 	if (mem_cgroup_disabled() || !cgroup_subsys_on_dfl(memory_cgrp_subsys))
 		return false;
 	/* Who allocates on behalf of the machine (swapoff) has asked to be first. */
-	if (oom_task_origin(current))
+	if (!ev->early && oom_task_origin(current))
 		return false;
 
 	oom_policy_begin(ev, oc, evaluate);
@@ -1000,6 +1092,8 @@ bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
 		ret = -EPERM;
 	else if (ev->first && oom_policy_in_flight(ev))
 		ret = -EBUSY;
+	else if (ev->first && oom_policy_in_grace(ev))
+		ret = -EINPROGRESS;
 	else
 		ret = oom_policy_decide(ev);
 
@@ -1007,7 +1101,7 @@ bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
 		oom_policy_count(ev, ret);
 	else
 		oom_policy_end(ev);
-	if (ret > 0 || ret == -EBUSY)
+	if (ret > 0 || ret == -EBUSY || ret == -EINPROGRESS)
 		return true;
 
 	ev->failed = ret;
@@ -1067,8 +1161,9 @@ void __oom_policy_report(struct oom_control *oc)
 
 	rcu_read_lock();
 	prog = READ_ONCE(ev->first->link.prog);
-	pr_info("scope %s, prog %s, prog id %u, link id %u\n", memcg_path(ev->scope),
-		prog->aux->name, prog->aux->id, ev->first->link.id);
+	pr_info("scope %s, prog %s, prog id %u, link id %u%s\n", memcg_path(ev->scope),
+		prog->aux->name, prog->aux->id, ev->first->link.id,
+		ev->early ? ", early" : "");
 	rcu_read_unlock();
 
 	if (ev->failed) {
@@ -1158,6 +1253,61 @@ void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
 		.flags = BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_DRY_RUN,
 	};
 	oom_policy_set_cands(ctx, &cand_1, &cand_2);
+}
+
+/* What oom_badness() measures by; a memcg without a limit has the machine's. */
+static unsigned long oom_policy_totalpages(struct mem_cgroup *scope)
+{
+	unsigned long pages = totalram_pages() + total_swap_pages;
+
+	if (!mem_cgroup_is_root(scope))
+		pages = min(pages, mem_cgroup_get_max(scope));
+	return pages ?: 1;
+}
+
+/**
+ * oom_policy_kill - select and kill as in an OOM, before there is one
+ * @scope: the root for the whole machine, or a memcg; referenced
+ *
+ * Waits for oom_lock; oom_kill_allocating_task and panic_on_oom do not apply.
+ *
+ * Return: 0 if a victim was killed; -EAGAIN while one is still dying or has a grace;
+ * -ESRCH nobody to kill; -EBUSY the OOM killer is disabled; -EINTR the caller dies.
+ */
+int oom_policy_kill(struct mem_cgroup *scope)
+{
+	bool global = mem_cgroup_is_root(scope);
+	/* The nodes of the caller are not what is short: all are. */
+	struct oom_control oc = {
+		.memcg = global ? NULL : scope,
+		.nodemask = &node_states[N_MEMORY],
+		.gfp_mask = GFP_KERNEL,
+		.totalpages = oom_policy_totalpages(scope),
+		.constraint = global ? CONSTRAINT_NONE : CONSTRAINT_MEMCG,
+	};
+	int ret = 0;
+
+	if (mutex_lock_killable(&oom_lock))
+		return -EINTR;
+	if (oom_killer_disabled) {
+		ret = -EBUSY;
+		goto out;
+	}
+
+	oom_policy_event.early = true;
+	select_bad_process(&oc);
+	if (!oc.chosen)
+		ret = -ESRCH;
+	else if (oc.chosen == (void *)-1UL)
+		ret = -EAGAIN;
+	else
+		oom_kill_process(&oc, global ? "Out of memory (early)" :
+				 "Memory cgroup out of memory (early)");
+	oom_policy_done(&oc);
+	oom_policy_event.early = false;
+out:
+	mutex_unlock(&oom_lock);
+	return ret;
 }
 
 static DEFINE_MUTEX(oom_policy_dry_mutex);
@@ -1259,9 +1409,7 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 {
 	struct oom_control oc = {
 		.memcg = mem_cgroup_is_root(scope) ? NULL : scope,
-		.totalpages = mem_cgroup_is_root(scope) ?
-			      totalram_pages() + total_swap_pages :
-			      mem_cgroup_get_max(scope) ?: 1,
+		.totalpages = oom_policy_totalpages(scope),
 	};
 	struct oom_policy_event *ev;
 	int ret;
@@ -1279,7 +1427,12 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 	oom_policy_begin(ev, &oc, oom_policy_dry_evaluate);
 	ev->ctx.flags |= BPF_OOM_EVENT_DRY_RUN;
 
-	ret = oom_policy_in_flight(ev) ? -EBUSY : oom_policy_decide(ev);
+	ev->grace = (u64)policy->grace_ms * NSEC_PER_MSEC;
+
+	if (oom_policy_in_flight(ev) || oom_policy_in_grace(ev))
+		ret = -EBUSY;
+	else
+		ret = oom_policy_decide(ev);
 	if (ret > 0) {
 		oom_policy_copy_steps(ev, steps, nr_steps);
 		oom_policy_copy_victim(ev, victim);

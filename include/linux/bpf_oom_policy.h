@@ -14,6 +14,7 @@
 #ifdef CONFIG_BPF_OOM_POLICY
 
 #define OOM_POLICY_DEFAULT_BUDGET_US	(100 * USEC_PER_MSEC)
+#define OOM_POLICY_MAX_GRACE_MS		(60 * MSEC_PER_SEC)
 
 enum oom_policy_fallback {
 	OOM_POLICY_NONE_ELIGIBLE,
@@ -21,6 +22,7 @@ enum oom_policy_fallback {
 	OOM_POLICY_ABSTAINED,
 	OOM_POLICY_DISABLED,
 	OOM_POLICY_IN_FLIGHT,
+	OOM_POLICY_GRACE,
 	NR_OOM_POLICY_FALLBACKS
 };
 
@@ -31,6 +33,7 @@ enum oom_policy_fallback {
  * @stage: which slot of the memcg it occupies
  * @flags: BPF_F_OOM_POLICY_*
  * @budget_us: how long a selection may take
+ * @grace_ms: how long the next kill waits for the memory of the last
  * @stats: counters; written under oom_lock, read without
  */
 struct oom_policy {
@@ -39,6 +42,7 @@ struct oom_policy {
 	enum oom_policy_stage stage;
 	u32 flags;
 	u32 budget_us;
+	u32 grace_ms;
 	struct {
 		u64 selections;
 		u64 comparisons;
@@ -68,9 +72,13 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
 			u32 *nr_steps);
 
+struct mem_cgroup *oom_policy_get_memcg(u64 cgroup_id);
+int oom_policy_kill(struct mem_cgroup *scope);
+
 int oom_policy_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id);
 
-/* kfuncs, mm/bpf_memcontrol.c */
+/* kfuncs, kernel/bpf/oom_policy.c and mm/bpf_memcontrol.c */
+int bpf_oom_policy_kill(u64 cgroup_id, u64 flags);
 struct mem_cgroup *bpf_get_root_mem_cgroup(void);
 struct mem_cgroup *bpf_get_mem_cgroup(struct cgroup_subsys_state *css);
 void bpf_put_mem_cgroup(struct mem_cgroup *memcg);

@@ -42,6 +42,16 @@ struct oom_policy_memcg {
 	u64 dry_mark;
 };
 
+/**
+ * struct oom_policy_victim - what a victim's signal remembers of its death
+ * @killed: when its mm became oom_mm, ns
+ * @pages: what that mm held then, memory and swap
+ */
+struct oom_policy_victim {
+	u64 killed;
+	unsigned long pages;
+};
+
 DECLARE_STATIC_KEY_FALSE(oom_policy_attached);
 extern atomic_t oom_policy_victims;
 
@@ -52,18 +62,14 @@ void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
 			   const char *message);
 void __oom_policy_done(struct oom_control *oc);
 void oom_policy_memcg_offline(struct mem_cgroup *memcg);
+void oom_policy_victim_begin(struct task_struct *victim);
 
 static inline bool oom_policy_active(void)
 {
 	return static_branch_unlikely(&oom_policy_attached);
 }
 
-/* signal->oom_mm has been set: somebody is dying until its signal is freed. */
-static inline void oom_policy_victim_begin(void)
-{
-	atomic_inc(&oom_policy_victims);
-}
-
+/* A signal with an oom_mm is freed. */
 static inline void oom_policy_victim_end(void)
 {
 	atomic_dec(&oom_policy_victims);
@@ -72,6 +78,7 @@ static inline void oom_policy_victim_end(void)
 #else /* !CONFIG_BPF_OOM_POLICY */
 
 struct oom_policy_memcg {};
+struct oom_policy_victim {};
 
 static inline bool oom_policy_active(void)
 {
@@ -97,10 +104,15 @@ static inline void __oom_policy_kill_all(struct oom_control *oc,
 					 const char *message) {}
 static inline void __oom_policy_done(struct oom_control *oc) {}
 static inline void oom_policy_memcg_offline(struct mem_cgroup *memcg) {}
-static inline void oom_policy_victim_begin(void) {}
+static inline void oom_policy_victim_begin(struct task_struct *victim) {}
 static inline void oom_policy_victim_end(void) {}
 
 #endif /* CONFIG_BPF_OOM_POLICY */
+
+/* mm/oom_kill.c: what an early kill takes from an OOM, under oom_lock. */
+extern bool oom_killer_disabled;
+void select_bad_process(struct oom_control *oc);
+void oom_kill_process(struct oom_control *oc, const char *message);
 
 /**
  * oom_policy_select - let the attached policies choose a victim

@@ -128,7 +128,7 @@ static int oom_policy_link_fill_info(const struct bpf_link *link,
 				       BPF_OOM_POLICY_TASK : BPF_OOM_POLICY;
 	info->oom_policy.flags = policy->flags;
 	info->oom_policy.budget_us = policy->budget_us;
-	info->oom_policy.grace_ms = 0;
+	info->oom_policy.grace_ms = policy->grace_ms;
 	info->oom_policy.selections = READ_ONCE(policy->stats.selections);
 	info->oom_policy.comparisons = READ_ONCE(policy->stats.comparisons);
 	info->oom_policy.kills = READ_ONCE(policy->stats.kills);
@@ -142,6 +142,8 @@ static int oom_policy_link_fill_info(const struct bpf_link *link,
 		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_DISABLED]);
 	info->oom_policy.fallback_in_flight =
 		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_IN_FLIGHT]);
+	info->oom_policy.fallback_grace =
+		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_GRACE]);
 	info->oom_policy.last_victim_cgroup_id = READ_ONCE(policy->stats.last_victim);
 	info->oom_policy.last_ns = READ_ONCE(policy->stats.last_ns);
 	info->oom_policy.worst_ns = READ_ONCE(policy->stats.worst_ns);
@@ -168,6 +170,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   "fallback_abstain:\t%llu\n"
 		   "fallback_disabled:\t%llu\n"
 		   "fallback_in_flight:\t%llu\n"
+		   "fallback_grace:\t%llu\n"
 		   "last_victim_cgroup_id:\t%llu\n"
 		   "last_ns:\t%llu\n"
 		   "worst_ns:\t%llu\n",
@@ -184,6 +187,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   info.oom_policy.fallback_abstain,
 		   info.oom_policy.fallback_disabled,
 		   info.oom_policy.fallback_in_flight,
+		   info.oom_policy.fallback_grace,
 		   info.oom_policy.last_victim_cgroup_id,
 		   info.oom_policy.last_ns,
 		   info.oom_policy.worst_ns);
@@ -208,9 +212,10 @@ static int oom_policy_check_attr(const union bpf_attr *attr)
 
 	if (attr->link_create.attach_type == BPF_OOM_POLICY_TASK)
 		known = BPF_F_OOM_POLICY_MEMCG;
-	if (attr->link_create.flags || attr->link_create.oom_policy.flags & ~known ||
-	    attr->link_create.oom_policy.grace_ms)
+	if (attr->link_create.flags || attr->link_create.oom_policy.flags & ~known)
 		return -EINVAL;
+	if (attr->link_create.oom_policy.grace_ms > OOM_POLICY_MAX_GRACE_MS)
+		return -ERANGE;
 
 	/* The padding, and what the other link types have behind it. */
 	if (memchr_inv((void *)attr + used, 0,
@@ -220,12 +225,11 @@ static int oom_policy_check_attr(const union bpf_attr *attr)
 	return 0;
 }
 
-static struct mem_cgroup *oom_policy_get_memcg(int cgroup_fd)
+/* Consumes the reference on @cgrp. */
+static struct mem_cgroup *oom_policy_memcg_of(struct cgroup *cgrp)
 {
 	struct cgroup_subsys_state *css;
-	struct cgroup *cgrp;
 
-	cgrp = cgroup_get_from_fd(cgroup_fd);
 	if (IS_ERR(cgrp))
 		return ERR_CAST(cgrp);
 
@@ -240,6 +244,18 @@ static struct mem_cgroup *oom_policy_get_memcg(int cgroup_fd)
 
 	cgroup_put(cgrp);
 	return IS_ERR(css) ? ERR_CAST(css) : mem_cgroup_from_css(css);
+}
+
+/**
+ * oom_policy_get_memcg - the memcg with a cgroup id
+ * @cgroup_id: as seen from the caller's cgroup namespace
+ *
+ * Return: a reference, to be put; -ENOENT if there is no such cgroup or it is being
+ * removed; -EOPNOTSUPP if it has no memory controller of its own.
+ */
+struct mem_cgroup *oom_policy_get_memcg(u64 cgroup_id)
+{
+	return oom_policy_memcg_of(cgroup_get_from_id(cgroup_id));
 }
 
 static int oom_policy_attach(struct oom_policy *policy, struct mem_cgroup *memcg)
@@ -267,7 +283,8 @@ static int oom_policy_attach(struct oom_policy *policy, struct mem_cgroup *memcg
  * initial user namespace; -EINVAL for unknown flags or non-zero padding; -EBADF
  * if target_fd is not a cgroup v2 directory; -ENOENT if that cgroup is being
  * removed; -EOPNOTSUPP if the memory controller is not enabled there or not on
- * v2; -EBUSY if the slot is taken; -ENOMEM, or what bpf_link_prime() returns.
+ * v2; -ERANGE if the grace is too long; -EBUSY if the slot is taken; -ENOMEM, or
+ * what bpf_link_prime() returns.
  */
 int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog)
 {
@@ -280,7 +297,7 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 	if (err)
 		return err;
 
-	memcg = oom_policy_get_memcg(attr->link_create.target_fd);
+	memcg = oom_policy_memcg_of(cgroup_get_from_fd(attr->link_create.target_fd));
 	if (IS_ERR(memcg))
 		return PTR_ERR(memcg);
 
@@ -296,6 +313,7 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 	policy->flags = attr->link_create.oom_policy.flags;
 	policy->budget_us = attr->link_create.oom_policy.budget_us ?:
 			    OOM_POLICY_DEFAULT_BUDGET_US;
+	policy->grace_ms = attr->link_create.oom_policy.grace_ms;
 
 	err = bpf_link_prime(&policy->link, &link_primer);
 	if (err) {
@@ -439,3 +457,78 @@ const struct bpf_verifier_ops oom_policy_verifier_ops = {
 	.is_valid_access	= oom_policy_is_valid_access,
 	.get_func_proto		= oom_policy_func_proto,
 };
+
+__bpf_kfunc_start_defs();
+
+/**
+ * bpf_oom_policy_kill - kill a victim before memory runs out
+ * @cgroup_id: cgroup id of the scope; the root's for the whole machine
+ * @flags: 0
+ *
+ * Selects, kills, reports and counts as an OOM in that scope does, by the policies
+ * that would rule there or else as the stock killer, and never panics. For programs
+ * of BPF_PROG_TYPE_SYSCALL, and for the bpf_wq callbacks of others.
+ *
+ * Waits for oom_lock, which is taken by allocations: the caller must not hold a lock
+ * that is waited for under oom_lock. A page fault or a reclaimer, with mmap_lock or
+ * without, is an allocation itself and waits for nothing here, as a bpf_wq callback
+ * has none of the locks of whoever started it.
+ *
+ * Return: 0 if a victim was killed; -EAGAIN while one is still dying or has a grace;
+ * -ESRCH if there is nobody to kill; -EINVAL for unknown flags; -EPERM without
+ * CAP_SYS_ADMIN in the initial user namespace; -ENOENT if no cgroup has that id or it
+ * is being removed; -EOPNOTSUPP if it has no memory controller on v2; -EINTR if the
+ * caller is to die; -EBUSY while the OOM killer is disabled.
+ */
+__bpf_kfunc int bpf_oom_policy_kill(u64 cgroup_id, u64 flags)
+{
+	struct mem_cgroup *memcg;
+	int err;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (flags)
+		return -EINVAL;
+
+	memcg = oom_policy_get_memcg(cgroup_id);
+	if (IS_ERR(memcg))
+		return PTR_ERR(memcg);
+
+	err = oom_policy_kill(memcg);
+	mem_cgroup_put(memcg);
+	return err;
+}
+
+__bpf_kfunc_end_defs();
+
+BTF_KFUNCS_START(oom_policy_kill_kfuncs)
+BTF_ID_FLAGS(func, bpf_oom_policy_kill, KF_SLEEPABLE)
+BTF_KFUNCS_END(oom_policy_kill_kfuncs)
+
+/*
+ * A sleepable program can be anywhere, with any lock held. One that is not sleepable
+ * gets here from a bpf_wq callback only, with no lock held and with the rights of a
+ * kernel thread: its loader has to have them.
+ */
+static int oom_policy_kill_filter(const struct bpf_prog *prog, u32 kfunc_id)
+{
+	if (!btf_id_set8_contains(&oom_policy_kill_kfuncs, kfunc_id) ||
+	    prog->type == BPF_PROG_TYPE_SYSCALL)
+		return 0;
+	if (prog->type == BPF_PROG_TYPE_OOM_POLICY || prog->sleepable ||
+	    !capable(CAP_SYS_ADMIN))
+		return -EACCES;
+	return 0;
+}
+
+static const struct btf_kfunc_id_set oom_policy_kill_kfunc_set = {
+	.owner	= THIS_MODULE,
+	.set	= &oom_policy_kill_kfuncs,
+	.filter	= oom_policy_kill_filter,
+};
+
+static int __init oom_policy_kfunc_init(void)
+{
+	return register_btf_kfunc_id_set(BPF_PROG_TYPE_UNSPEC, &oom_policy_kill_kfunc_set);
+}
+late_initcall(oom_policy_kfunc_init);

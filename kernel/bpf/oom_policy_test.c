@@ -61,28 +61,6 @@ static int oom_test_put_steps(const union bpf_attr *kattr, union bpf_attr __user
 	return size < need ? -ENOSPC : 0;
 }
 
-/* A reference, or -ENOENT, or -EOPNOTSUPP where there is no memcg. */
-static struct mem_cgroup *oom_test_get_memcg(u64 id)
-{
-	struct cgroup_subsys_state *css;
-	struct cgroup *cgrp;
-
-	cgrp = cgroup_get_from_id(id);
-	if (IS_ERR(cgrp))
-		return ERR_CAST(cgrp);
-
-	rcu_read_lock();
-	css = rcu_dereference(cgrp->subsys[memory_cgrp_id]);
-	if (!css)
-		css = ERR_PTR(-EOPNOTSUPP);
-	else if (!css_tryget_online(css))
-		css = ERR_PTR(-ENOENT);
-	rcu_read_unlock();
-
-	cgroup_put(cgrp);
-	return IS_ERR(css) ? ERR_CAST(css) : mem_cgroup_from_css(css);
-}
-
 static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 repeat,
 			   u32 *verdict, u32 *duration)
 {
@@ -119,10 +97,10 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 	if (ctx->cgroup_id_1 == ctx->cgroup_id_2)
 		return -EINVAL;
 
-	memcg_1 = oom_test_get_memcg(ctx->cgroup_id_1);
+	memcg_1 = oom_policy_get_memcg(ctx->cgroup_id_1);
 	if (IS_ERR(memcg_1))
 		return PTR_ERR(memcg_1);
-	memcg_2 = oom_test_get_memcg(ctx->cgroup_id_2);
+	memcg_2 = oom_policy_get_memcg(ctx->cgroup_id_2);
 	if (IS_ERR(memcg_2)) {
 		mem_cgroup_put(memcg_1);
 		return PTR_ERR(memcg_2);
@@ -151,6 +129,7 @@ static void oom_test_attached(struct oom_policy *policy, struct mem_cgroup *scop
 	if (attached && READ_ONCE(attached->link.prog) == policy->link.prog) {
 		policy->flags = attached->flags;
 		policy->budget_us = attached->budget_us;
+		policy->grace_ms = attached->grace_ms;
 	}
 	rcu_read_unlock();
 }
@@ -169,7 +148,7 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 	if (kattr->test.repeat > 1 || ctx->cgroup_id_2)
 		return -EINVAL;
 
-	scope = oom_test_get_memcg(ctx->cgroup_id_1);
+	scope = oom_policy_get_memcg(ctx->cgroup_id_1);
 	if (IS_ERR(scope))
 		return PTR_ERR(scope);
 

@@ -13,6 +13,7 @@ TRACE_DEFINE_ENUM(OOM_POLICY_BUDGET);
 TRACE_DEFINE_ENUM(OOM_POLICY_ABSTAINED);
 TRACE_DEFINE_ENUM(OOM_POLICY_DISABLED);
 TRACE_DEFINE_ENUM(OOM_POLICY_IN_FLIGHT);
+TRACE_DEFINE_ENUM(OOM_POLICY_GRACE);
 
 #define show_oom_policy_verdict(verdict)			\
 	__print_symbolic(verdict,				\
@@ -27,7 +28,8 @@ TRACE_DEFINE_ENUM(OOM_POLICY_IN_FLIGHT);
 			 { OOM_POLICY_BUDGET, "budget" },	\
 			 { OOM_POLICY_ABSTAINED, "abstain" },	\
 			 { OOM_POLICY_DISABLED, "disabled" },	\
-			 { OOM_POLICY_IN_FLIGHT, "in flight" })
+			 { OOM_POLICY_IN_FLIGHT, "in flight" },	\
+			 { OOM_POLICY_GRACE, "grace" })
 
 /* One run of a program: the candidates (pids are 0 for memcgs), and its answer. */
 TRACE_EVENT(oom_policy_compare,
