@@ -45,8 +45,6 @@
 /* Siblings looked at in one RCU read-side critical section. */
 #define OOM_POLICY_RCU_BATCH	1024
 
-DEFINE_STATIC_KEY_FALSE(oom_policy_attached);
-
 /* Signal structs with an oom_mm: a superset of the victims still dying. */
 atomic_t oom_policy_victims = ATOMIC_INIT(0);
 
@@ -378,10 +376,11 @@ static u32 oom_policy_run(struct oom_policy_event *ev, struct oom_policy *policy
 	best->scratch = ctx->scratch_1;
 	next->scratch = ctx->scratch_2;
 	ev->compared++;
-	if (!ev->rehearsed) {
-		policy->stats.comparisons++;
-		trace_oom_policy_compare(ctx, verdict);
-	}
+	if (ev->rehearsed)
+		return verdict;
+
+	policy->stats.comparisons++;
+	trace_oom_policy_compare(ctx, verdict);
 	return verdict;
 }
 

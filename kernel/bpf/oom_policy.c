@@ -29,6 +29,8 @@
 				 BPF_F_OOM_POLICY_KILL_ALL |	\
 				 BPF_F_OOM_POLICY_ROOT_TASKS)
 
+DEFINE_STATIC_KEY_FALSE(oom_policy_attached);
+
 static DEFINE_MUTEX(oom_policy_mutex);
 
 static struct oom_policy *to_oom_policy(const struct bpf_link *link)
