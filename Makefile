@@ -87,7 +87,12 @@ check: kernel ## style and static checks of our files
 configs: overlay ## build what we touch under unusual configurations
 	@scripts/configs
 
+.PHONY: patches
+patches: overlay ## the overlay as a series of patches, in build/patches
+	@scripts/patches
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run accel initramfs.cpio \
-		kernel kernel-debug) build/overlay.* build/initramfs.*
+		kernel kernel-debug check patches) build/overlay.* build/initramfs.* \
+		build/series.*
