@@ -91,8 +91,12 @@ configs: overlay ## build what we touch under unusual configurations
 patches: overlay ## the overlay as a series of patches, in build/patches
 	@scripts/patches
 
+.PHONY: series
+series: patches ## build after each patch of the series (half an hour)
+	@scripts/build-patches
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run accel initramfs.cpio \
-		kernel kernel-debug check patches) build/overlay.* build/initramfs.* \
+		kernel kernel-debug check patches each) build/overlay.* build/initramfs.* \
 		build/series.*
