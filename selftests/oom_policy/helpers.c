@@ -599,3 +599,16 @@ int shortage_end(struct shortage *shortage)
 	shortage->reserve = NULL;
 	return err;
 }
+
+int keep_capabilities(__u64 caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {};
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		data[i].effective = caps >> (32 * i);
+		data[i].permitted = caps >> (32 * i);
+	}
+	return syscall(__NR_capset, &header, data);
+}

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 #include <time.h>
+#include <linux/capability.h>
 #include <linux/types.h>
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
@@ -94,6 +95,11 @@ void require_bare_machine(void);
 
 /* The OOM killer must look elsewhere, whatever this process and its children do. */
 int protect_self(void);
+
+/* Keeps the named capabilities and no other. */
+#define CAP(name)	(1ULL << CAP_##name)
+#define ALL_CAPS	((1ULL << (CAP_LAST_CAP + 1)) - 1)
+int keep_capabilities(__u64 caps);
 
 int raise_oom_sysrq(void);
 

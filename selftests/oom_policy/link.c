@@ -18,7 +18,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf_oom_policy.h>
-#include <linux/capability.h>
 
 #include "../kselftest_harness.h"
 #include "policy.h"
@@ -484,6 +483,7 @@ FIXTURE_VARIANT(refused)
 	} target;
 	__u32 link_flags;
 	__u32 flags;
+	__u32 grace_ms;
 	__u32 padding;
 	__u64 behind;		/* what lies behind our part of link_create */
 	int err;
@@ -501,6 +501,8 @@ FIXTURE_VARIANT_ADD(refused, unknown_flag) { .flags = 1U << 31, .err = -EINVAL }
 FIXTURE_VARIANT_ADD(refused, next_free_flag) { .flags = 1U << 3, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, padding) { .padding = 1, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, behind_the_padding) { .behind = 1, .err = -EINVAL };
+FIXTURE_VARIANT_ADD(refused, longest_grace) { .grace_ms = 60000 };
+FIXTURE_VARIANT_ADD(refused, grace_too_long) { .grace_ms = 60001, .err = -ERANGE };
 FIXTURE_VARIANT_ADD(refused, link_create_flags) { .link_flags = 1, .err = -EINVAL };
 
 #define V1_MOUNT	"/tmp/oom_policy_cgroup_v1"
@@ -564,6 +566,7 @@ TEST_F(refused, err)
 			.attach_type = BPF_OOM_POLICY,
 			.flags = variant->link_flags,
 			.oom_policy.flags = variant->flags,
+			.oom_policy.grace_ms = variant->grace_ms,
 		},
 	};
 	const size_t end = offsetof(union bpf_attr, link_create.oom_policy) +
@@ -585,10 +588,7 @@ TEST_F(refused, err)
 	EXPECT_TRUE(wait_until(slot_free(self->prog, "A")));
 }
 
-/* Capabilities, one by one. CAP_SYS_ADMIN implies the two for loading. */
-#define CAP(name)	(1ULL << CAP_##name)
-#define ALL_CAPS	((1ULL << (CAP_LAST_CAP + 1)) - 1)
-
+/* CAP_SYS_ADMIN implies the two for loading. */
 FIXTURE(capability)
 {
 	int prog;
@@ -658,28 +658,15 @@ FIXTURE_TEARDOWN(capability)
 	close(self->root);
 }
 
-static int keep_only(__u64 caps)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = {};
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		data[i].effective = caps >> (32 * i);
-		data[i].permitted = caps >> (32 * i);
-	}
-	return syscall(__NR_capset, &header, data);
-}
-
 TEST_F(capability, load)
 {
-	ASSERT_EQ(0, keep_only(variant->caps));
+	ASSERT_EQ(0, keep_capabilities(variant->caps));
 	EXPECT_EQ(variant->load_err, only_err(policy_prog()));
 }
 
 TEST_F(capability, attach)
 {
-	ASSERT_EQ(0, keep_only(variant->caps));
+	ASSERT_EQ(0, keep_capabilities(variant->caps));
 	EXPECT_EQ(variant->attach_err, only_err(link_create(self->prog, self->root)));
 }
 

@@ -69,6 +69,11 @@ static const struct {
 
 	{ "update_map", BAD_HELPER " bpf_map_update_elem" },
 	{ "iterate_bits", "bpf_iter_bits_new is not allowed" },
+
+	{ "kill_from_syscall", NULL },
+	{ "kill_from_sleepable", "bpf_oom_policy_kill is not allowed" },
+	{ "kill_from_tracepoint", "program must be sleepable" },
+	{ "kill_from_policy", "bpf_oom_policy_kill is not allowed" },
 };
 
 static char log_text[1 << 16];

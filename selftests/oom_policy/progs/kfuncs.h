@@ -48,5 +48,6 @@ unsigned long bpf_mem_cgroup_memory_events(struct mem_cgroup *memcg,
 int bpf_iter_bits_new(struct bpf_iter_bits *it, const __u64 *words,
 		      __u32 nr_words) __ksym;
 void bpf_iter_bits_destroy(struct bpf_iter_bits *it) __ksym;
+int bpf_oom_policy_kill(__u64 cgroup_id, __u64 flags) __ksym;
 
 #endif /* SELFTESTS_OOM_POLICY_KFUNCS_H */

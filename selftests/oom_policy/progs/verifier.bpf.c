@@ -252,3 +252,28 @@ int iterate_bits(struct bpf_oom_ctx *ctx)
 	bpf_iter_bits_destroy(&it);
 	return BPF_OOM_EQUAL;
 }
+
+/* Killing: from where nothing is held only. */
+SEC("?syscall")
+int kill_from_syscall(void *ctx)
+{
+	return bpf_oom_policy_kill(1, 0);
+}
+
+SEC("?uprobe.s")
+int kill_from_sleepable(void *ctx)
+{
+	return bpf_oom_policy_kill(1, 0);
+}
+
+SEC("?raw_tp")
+int kill_from_tracepoint(void *ctx)
+{
+	return bpf_oom_policy_kill(1, 0);
+}
+
+SEC("?oom_policy")
+int kill_from_policy(struct bpf_oom_ctx *ctx)
+{
+	return bpf_oom_policy_kill(1, 0) ? BPF_OOM_FIRST : BPF_OOM_EQUAL;
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Early kills: from a syscall program, and from bpf_wq callbacks that are started
+ * where an allocation might be: in reclaim, in a page fault, under mmap_lock.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "early.h"
+
+char _license[] SEC("license") = "GPL";
+
+extern int bpf_oom_policy_kill(__u64 cgroup_id, __u64 flags) __ksym;
+extern int bpf_wq_init(struct bpf_wq *wq, void *map, unsigned int flags) __ksym;
+extern int bpf_wq_start(struct bpf_wq *wq, unsigned int flags) __ksym;
+extern int bpf_wq_set_callback_impl(struct bpf_wq *wq,
+				    int (callback)(void *map, int *key, void *value),
+				    unsigned int flags, void *aux__ign) __ksym;
+
+struct job {
+	struct bpf_wq work;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, int);
+	__type(value, struct job);
+} jobs SEC(".maps");
+
+/* Set by a test. */
+__u32 target;		/* the process whose doings start a job */
+__u64 scope;
+
+/* Read by a test. */
+__u32 started;
+__u32 done;
+int result;
+
+SEC("syscall")
+int kill_now(struct early_args *args)
+{
+	return bpf_oom_policy_kill(args->cgroup_id, args->flags);
+}
+
+static int do_job(void *map, int *key, void *value)
+{
+	result = bpf_oom_policy_kill(scope, 0);
+	done = 1;
+	return 0;
+}
+
+static int start_job(void)
+{
+	struct job *job;
+	int key = 0;
+
+	if (bpf_get_current_pid_tgid() >> 32 != target)
+		return 0;
+	if (__sync_lock_test_and_set(&started, 1))
+		return 0;
+	job = bpf_map_lookup_elem(&jobs, &key);
+	if (!job || bpf_wq_init(&job->work, &jobs, 0) ||
+	    bpf_wq_set_callback_impl(&job->work, do_job, 0, NULL) ||
+	    bpf_wq_start(&job->work, 0)) {
+		result = 1;
+		done = 1;
+	}
+	return 0;
+}
+
+SEC("?tp_btf/mm_vmscan_memcg_reclaim_begin")
+int in_reclaim(void *ctx)
+{
+	return start_job();
+}
+
+SEC("?fentry/handle_mm_fault")
+int in_fault(void *ctx)
+{
+	return start_job();
+}
+
+/* Called with mmap_lock held for writing. */
+SEC("?fentry/do_mmap")
+int under_mmap_lock(void *ctx)
+{
+	return start_job();
+}
