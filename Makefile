@@ -74,6 +74,11 @@ stress: tools ## OOMs amid turmoil, on a kernel full of checks: MINUTES=10, SEED
 	@MEM=640M SHARE= TIMEOUT=$$((600 + 60 * $(or $(MINUTES),10))) \
 		vm/run /tests/stress -m $(or $(MINUTES),10) $(if $(SEED),-s $(SEED))
 
+.PHONY: bench
+bench: tools ## what a selection costs, in instructions: build/bench/ (SHAPES="1000 10x10x10": some)
+	@scripts/deps bench
+	@scripts/bench $(SHAPES)
+
 .PHONY: shell
 shell: tools ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
 	@if [ -n "$$CMD" ]; then vm/run "$$CMD"; else vm/run; fi
@@ -97,6 +102,6 @@ series: patches ## build after each patch of the series (half an hour)
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(addprefix build/,src stock obj tools tests logs run accel initramfs.cpio \
+	rm -rf $(addprefix build/,src stock obj tools tests logs run bench accel initramfs.cpio \
 		kernel kernel-debug check patches each) build/overlay.* build/initramfs.* \
 		build/series.*
