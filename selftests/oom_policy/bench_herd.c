@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * bench_herd SHAPE: keeps thousands of tasks in the leaves of a tree. It is static
- * and small, because what it has is what every fork copies.
+ * and small, because what it has is what every fork copies. All tasks are alike; the
+ * leaves are not, for the first task of each has a file in memory.
  *
  * It reads requests and answers each with a line:
  *	+		one more task in every leaf		"ok"
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,6 +27,7 @@
 #include "bench_shape.h"
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
+#define MAX_PAGES	31
 
 static struct shape shape;
 static pid_t *pids;	/* task by task, a leaf after the other */
@@ -46,8 +49,19 @@ static void set_oom_score_adj(const char *adj)
 	close(fd);
 }
 
-static pid_t task_start(int root, int leaf)
+static void hold_file(int leaf)
 {
+	const long size = (1 + leaf * 7 % MAX_PAGES) * sysconf(_SC_PAGESIZE);
+	const int fd = memfd_create("bench", 0);
+
+	if (fd < 0 || posix_fallocate(fd, 0, size))
+		die("memfd_create");
+}
+
+/* The nth task of all, where every leaf gets one in turn. */
+static pid_t task_start(int root, int n)
+{
+	const int leaf = n % nr_leaves;
 	struct clone_args args = { .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD };
 	char path[64];
 	pid_t pid;
@@ -59,9 +73,12 @@ static pid_t task_start(int root, int leaf)
 		die(path);
 	args.cgroup = fd;
 	pid = syscall(SYS_clone3, &args, sizeof(args));
-	if (!pid)
+	if (!pid) {
+		if (n == leaf)
+			hold_file(leaf);
 		for (;;)
 			pause();
+	}
 	if (pid < 0)
 		die("clone3");
 	close(fd);
@@ -70,14 +87,14 @@ static pid_t task_start(int root, int leaf)
 
 static void add(int root)
 {
-	int leaf;
+	const int more = nr_pids + nr_leaves;
 
-	pids = realloc(pids, (nr_pids + nr_leaves) * sizeof(*pids));
+	pids = realloc(pids, more * sizeof(*pids));
 	if (!pids)
 		die("realloc");
 	set_oom_score_adj("0");
-	for (leaf = 0; leaf < nr_leaves; leaf++)
-		pids[nr_pids++] = task_start(root, leaf);
+	for (; nr_pids < more; nr_pids++)
+		pids[nr_pids] = task_start(root, nr_pids);
 	set_oom_score_adj("-1000");
 }
 
@@ -91,7 +108,7 @@ static int replace(int root)
 	if (i == nr_pids)
 		die("waitpid");
 	set_oom_score_adj("0");
-	pids[i] = task_start(root, i % nr_leaves);
+	pids[i] = task_start(root, i);
 	set_oom_score_adj("-1000");
 	return i % nr_leaves;
 }
