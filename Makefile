@@ -32,7 +32,7 @@ MAKEOVERRIDES =
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 
 .PHONY: deps
 deps: ## install the Debian packages that are missing
@@ -79,6 +79,10 @@ bench: tools ## what a selection costs, in instructions: build/bench/ (SHAPES="1
 	@scripts/deps bench
 	@scripts/bench $(SHAPES)
 
+.PHONY: bench-early
+bench-early: tools ## early kills and the grace against what there is: build/bench-early/
+	@scripts/bench-early
+
 .PHONY: shell
 shell: tools ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
 	@if [ -n "$$CMD" ]; then vm/run "$$CMD"; else vm/run; fi
@@ -102,6 +106,6 @@ series: patches ## build after each patch of the series (half an hour)
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(addprefix build/,src stock obj tools tests logs run bench accel initramfs.cpio \
+	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early accel initramfs.cpio \
 		kernel kernel-debug check patches each) build/overlay.* build/initramfs.* \
 		build/series.*

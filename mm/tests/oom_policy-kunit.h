@@ -394,6 +394,24 @@ static void oom_walk_marks_end(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tree.victim, 1);
 }
 
+/* The same of a real mark: beginning an event is what clears it. */
+static void oom_event_clears_marks(struct kunit *test)
+{
+	struct oom_policy_event *ev = kunit_kzalloc(test, sizeof(*ev), GFP_KERNEL);
+	struct mem_cgroup *memcg = kunit_kzalloc(test, sizeof(*memcg), GFP_KERNEL);
+	struct oom_control oc = {};
+
+	KUNIT_ASSERT_NOT_NULL(test, ev);
+	KUNIT_ASSERT_NOT_NULL(test, memcg);
+
+	oom_policy_begin(ev, &oc, NULL);
+	KUNIT_EXPECT_FALSE(test, oom_policy_marked(ev, memcg));
+	oom_policy_mark(ev, memcg);
+	KUNIT_EXPECT_TRUE(test, oom_policy_marked(ev, memcg));
+	oom_policy_begin(ev, &oc, NULL);
+	KUNIT_EXPECT_FALSE(test, oom_policy_marked(ev, memcg));
+}
+
 static void oom_walk_group(struct kunit *test)
 {
 	struct test_node nodes[] = {
@@ -460,6 +478,7 @@ static struct kunit_case oom_policy_test_cases[] = {
 	KUNIT_CASE(oom_walk_backs_up),
 	KUNIT_CASE(oom_walk_nobody),
 	KUNIT_CASE(oom_walk_marks_end),
+	KUNIT_CASE(oom_event_clears_marks),
 	KUNIT_CASE(oom_walk_group),
 	KUNIT_CASE(oom_walk_abstain),
 	KUNIT_CASE(oom_walk_self),

@@ -65,6 +65,7 @@ static int attach(int prog_fd, enum bpf_attach_type type, const char *path, __u3
 		return -1;
 	opts.oom_policy.flags = flags;
 	opts.oom_policy.budget_us = budget_us;
+	opts.oom_policy.grace_ms = pick(4) ? 0 : pick(20);
 	link_fd = bpf_link_create(prog_fd, fd, type, &opts);
 	close(fd);
 	return link_fd;

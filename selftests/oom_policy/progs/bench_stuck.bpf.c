@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Watches a killer from the moment when it should act until its SIGKILL: what it
+ * allocates, how often it reclaims and faults. The killer is a process, or whoever is
+ * in oom_policy_kill().
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bench_stuck.h"
+
+#define SIGKILL	9
+
+char _license[] SEC("license") = "GPL";
+
+struct kernfs_node {
+	__u64 id;
+} __attribute__((preserve_access_index));
+
+struct cgroup {
+	struct kernfs_node *kn;
+} __attribute__((preserve_access_index));
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} __attribute__((preserve_access_index));
+
+struct task_struct {
+	struct css_set *cgroups;
+} __attribute__((preserve_access_index));
+
+/* Cgroup id of a tenant: 1 if it is precious. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u64);
+	__type(value, __u32);
+} tenants SEC(".maps");
+
+__u32 killer_tgid;
+struct stuck_event event;
+
+static __u64 in_kill;	/* thread */
+
+static bool is_killer(void)
+{
+	const __u64 id = bpf_get_current_pid_tgid();
+
+	return in_kill == id || (killer_tgid && killer_tgid == id >> 32);
+}
+
+static bool is_watched(void)
+{
+	return event.threshold_ns && !event.killed_ns && is_killer();
+}
+
+SEC("fentry/oom_policy_kill")
+int kill_begin(void *ctx)
+{
+	in_kill = bpf_get_current_pid_tgid();
+	return 0;
+}
+
+SEC("fexit/oom_policy_kill")
+int kill_end(void *ctx)
+{
+	in_kill = 0;
+	return 0;
+}
+
+SEC("tp_btf/signal_generate")
+int BPF_PROG(on_signal, int sig, void *info, struct task_struct *task)
+{
+	__u64 id = task->cgroups->dfl_cgrp->kn->id;
+	__u32 *precious = bpf_map_lookup_elem(&tenants, &id);
+
+	if (sig != SIGKILL || !precious)
+		return 0;
+	event.precious += *precious;
+	if (event.killed_ns)
+		return 0;
+	event.by_killer = is_killer();
+	event.killed_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+static int count(__u64 *counter)
+{
+	if (is_watched())
+		__sync_fetch_and_add(counter, 1);
+	return 0;
+}
+
+SEC("tp_btf/mm_page_alloc")
+int on_page(void *ctx)
+{
+	return count(&event.allocations);
+}
+
+SEC("tp_btf/kmalloc")
+int on_kmalloc(void *ctx)
+{
+	return count(&event.allocations);
+}
+
+SEC("tp_btf/kmem_cache_alloc")
+int on_cache(void *ctx)
+{
+	return count(&event.allocations);
+}
+
+SEC("tp_btf/mm_vmscan_direct_reclaim_begin")
+int on_reclaim(void *ctx)
+{
+	return count(&event.reclaims);
+}
+
+SEC("tp_btf/page_fault_user")
+int on_fault(void *ctx)
+{
+	return count(&event.faults);
+}
