@@ -256,6 +256,12 @@ static bool open_event(struct event *event, int task, double time, const char *a
 	return printed;
 }
 
+/* Whoever allocates tries again until the victim is gone: one line for all of it. */
+static bool waits(const char *reason)
+{
+	return !strcmp(reason, "in flight") || !strcmp(reason, "grace");
+}
+
 static bool on_fallback(struct event *event, int task, double time, const char *args)
 {
 	const char *reason = strstr(args, " reason="), *end = strstr(args, " ns=");
@@ -264,8 +270,8 @@ static bool on_fallback(struct event *event, int task, double time, const char *
 
 	if (reason && end > reason)
 		snprintf(text, sizeof(text), "%.*s", (int)(end - reason) - 8, reason + 8);
-	if (event->open && !event->pid && !strcmp(text, "in flight") &&
-	    !strcmp(event->reason, text) && event->scope_id == field(args, "scope_id=")) {
+	if (event->open && !event->pid && waits(text) && !strcmp(event->reason, text) &&
+	    event->scope_id == field(args, "scope_id=")) {
 		event->repeated++;
 		return false;
 	}
@@ -293,7 +299,7 @@ static void on_mark(struct event *event, int task, const char *args)
 {
 	const char *comm = strstr(args, "comm="), *end = strstr(args, " total-vm=");
 
-	if (!event->open || event->task != task || !strcmp(event->reason, "in flight"))
+	if (!event->open || event->task != task || waits(event->reason))
 		return;
 	if (!event->killed++) {
 		if (!event->pid)
