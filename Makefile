@@ -104,8 +104,19 @@ patches: overlay ## the overlay as a series of patches, in build/patches
 series: patches ## build after each patch of the series (half an hour)
 	@scripts/build-patches
 
+.PHONY: deb
+deb: tools ## Debian packages in build/deb; CONFIG=file (default: the running kernel's)
+	@scripts/deps deb
+	@scripts/deb-tools
+	@$(STEP) deb-kernel scripts/deb-kernel $(CONFIG)
+
+.PHONY: testdeb
+testdeb: tools ## pack and install a kernel too, and boot it (minutes)
+	@scripts/deps deb
+	@scripts/test-deb kernel
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early accel initramfs.cpio \
-		kernel kernel-debug check patches each) build/overlay.* build/initramfs.* \
-		build/series.*
+		kernel kernel-debug check patches each deb deb-test) build/overlay.* build/initramfs.* \
+		build/series.* build/deb.*
