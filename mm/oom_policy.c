@@ -12,6 +12,10 @@
  * Whatever the programs answer, a selection ends: each try of a leaf finds a
  * victim or marks a memcg that is not looked at again, and the time budget ends
  * even that. Nothing here allocates, sleeps on a lock or prints while choosing.
+ * Only an early kill, which no allocation waits for, begins by waiting for oom_lock.
+ *
+ * A victim is waited for while it is dying, as the stock killer does, and with a
+ * grace until its memory is back; a grace passes.
  *
  * oom_lock serializes events: it protects the one event below, the marks in the
  * memcgs and the counters of the policies. A rehearsal has an event and marks of
