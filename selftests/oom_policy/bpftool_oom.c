@@ -188,12 +188,12 @@ TEST_F_TIMEOUT(bpftool, replaced_program_keeps_priorities, TEST_TIMEOUT_S)
 TEST_F_TIMEOUT(bpftool, default_pin_and_options, TEST_TIMEOUT_S)
 {
 	runs(_metadata, 0, "bpftool oom attach " POLICY
-	     " /besteffort flags memcg,kill_all budget 5000");
+	     " /besteffort flags memcg,kill_all budget 5000 grace 60000");
 	says(_metadata, "pinned /sys/fs/bpf/oom_policy_besteffort");
 	runs(_metadata, 0, "bpftool oom attach " POLICY " flags root_tasks");
 	says(_metadata, "pinned /sys/fs/bpf/oom_policy_root");
 	runs(_metadata, 0, "bpftool oom show /besteffort/job1");
-	says(_metadata, "flags memcg,kill_all  budget 5000 us");
+	says(_metadata, "flags memcg,kill_all  budget 5000 us  grace 60000 ms");
 	runs(_metadata, 0, "bpftool oom show");
 	says(_metadata, "flags root_tasks  budget 100000 us");
 	says(_metadata, "`-- /besteffort: tenant_prio");

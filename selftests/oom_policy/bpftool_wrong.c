@@ -168,6 +168,18 @@ FIXTURE_VARIANT_ADD(wrong, budget_no_number)
 	.says = "budget, in microseconds, is a number up to 4294967295, not '10ms'",
 };
 
+FIXTURE_VARIANT_ADD(wrong, grace_no_number)
+{
+	.command = "attach " POLICY " B grace soon",
+	.says = "grace, in milliseconds, is a number up to 4294967295, not 'soon'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, grace_too_long)
+{
+	.command = "attach " POLICY " B grace 60001",
+	.says = "the grace is too long: the kernel takes 60000 milliseconds at most",
+};
+
 FIXTURE_VARIANT_ADD(wrong, option_without_value)
 {
 	.command = "attach " POLICY " B pin",
@@ -177,7 +189,7 @@ FIXTURE_VARIANT_ADD(wrong, option_without_value)
 FIXTURE_VARIANT_ADD(wrong, unknown_option)
 {
 	.command = "attach " POLICY " B now",
-	.says = "what is 'now'? attach has the options type, flags, budget and pin",
+	.says = "what is 'now'? attach has the options type, flags, budget, grace and pin",
 };
 
 FIXTURE_VARIANT_ADD(wrong, pin_outside_bpffs)

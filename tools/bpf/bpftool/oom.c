@@ -52,6 +52,7 @@ static const struct counter {
 	COUNTER(fallback_abstain),
 	COUNTER(fallback_disabled),
 	COUNTER(fallback_in_flight),
+	COUNTER(fallback_grace),
 	COUNTER(last_victim_cgroup_id),
 	COUNTER(last_ns),
 	COUNTER(worst_ns),
@@ -433,6 +434,7 @@ struct attach_args {
 	__u32 type;
 	__u32 flags;
 	__u32 budget_us;
+	__u32 grace_ms;
 	const char *pin;
 	char default_pin[PATH_MAX];
 };
@@ -441,7 +443,7 @@ struct attach_args {
 static bool is_attach_option(const char *word)
 {
 	return !strcmp(word, "type") || !strcmp(word, "flags") ||
-	       !strcmp(word, "budget") || !strcmp(word, "pin");
+	       !strcmp(word, "budget") || !strcmp(word, "grace") || !strcmp(word, "pin");
 }
 
 static int parse_attach_option(char *word, char *value, struct attach_args *args)
@@ -452,6 +454,8 @@ static int parse_attach_option(char *word, char *value, struct attach_args *args
 		return parse_flags(value, &args->flags);
 	if (!strcmp(word, "budget"))
 		return oom_parse_u32(value, "budget, in microseconds,", &args->budget_us);
+	if (!strcmp(word, "grace"))
+		return oom_parse_u32(value, "grace, in milliseconds,", &args->grace_ms);
 	args->pin = value;
 	return 0;
 }
@@ -466,7 +470,7 @@ static int parse_attach(int argc, char **argv, struct attach_args *args)
 		path = GET_ARG();
 	while (argc) {
 		if (!is_attach_option(*argv)) {
-			p_err("what is '%s'? attach has the options type, flags, budget and pin",
+			p_err("what is '%s'? attach has the options type, flags, budget, grace and pin",
 			      *argv);
 			return -1;
 		}
@@ -556,6 +560,9 @@ static void explain_attach(const char *path, int err)
 	case EBUSY:
 		p_err("%s has got an OOM policy meanwhile", path);
 		break;
+	case ERANGE:
+		p_err("the grace is too long: the kernel takes 60000 milliseconds at most");
+		break;
 	case EINVAL:
 		p_err("the kernel does not attach this program to %s: another type, or an unknown option",
 		      path);
@@ -575,6 +582,7 @@ static int attach(const struct attach_args *args, int prog_fd)
 		return -1;
 	opts.oom_policy.flags = args->flags;
 	opts.oom_policy.budget_us = args->budget_us;
+	opts.oom_policy.grace_ms = args->grace_ms;
 	link_fd = bpf_link_create(prog_fd, cgroup_fd, args->type, &opts);
 	close(cgroup_fd);
 	if (link_fd < 0) {
@@ -1171,7 +1179,7 @@ static int do_help(int argc, char **argv)
 	fprintf(stderr,
 		"Usage: %1$s oom { show | list } [CGROUP]\n"
 		"       %1$s oom attach   PROG [CGROUP] [type { memcg | task }] [flags FLAGS]\n"
-		"                          [budget MICROSECONDS] [pin FILE]\n"
+		"                          [budget MICROSECONDS] [grace MILLISECONDS] [pin FILE]\n"
 		"       %1$s oom detach   { CGROUP | LINK } [type { memcg | task }]\n"
 		"       %1$s oom replace  { CGROUP | LINK } PROG [type { memcg | task }]\n"
 		"       %1$s oom compare  CGROUP CGROUP [prog PROG]\n"
