@@ -28,6 +28,7 @@
 #include "tenant_prio.skel.h"
 
 #define DEFAULT_PIN	"/sys/fs/bpf/oom_policy"
+#define MAX_GRACE_MS	60000
 
 /* One sentence on stderr, and -1. */
 #define fail(fmt, ...) ({						\
@@ -41,10 +42,12 @@ struct tenant {
 };
 
 static char cgroup_root[PATH_MAX];
+static __u32 grace_ms;
 
 static void usage(FILE *to)
 {
-	fputs("Usage: tenant_prio [--cgroup PATH] [--pin DIR] [--floor SHARE] [PATH=PRIORITY ...]\n"
+	fputs("Usage: tenant_prio [--cgroup PATH] [--pin DIR] [--floor SHARE] [--grace MS]\n"
+	      "                   [PATH=PRIORITY ...]\n"
 	      "\n"
 	      "Attach an OOM policy under which the tenant with the lowest priority among its\n"
 	      "siblings dies first, and among equals the one that uses most memory.\n"
@@ -57,6 +60,8 @@ static void usage(FILE *to)
 	      "                 DIR/oom_priority (default: " DEFAULT_PIN ")\n"
 	      "  --floor SHARE  pass over a tenant that holds less while a sibling holds more: a\n"
 	      "                 percentage of the machine's memory and swap (default: 0)\n"
+	      "  --grace MS     after a kill, spare the others until the victim has given its\n"
+	      "                 memory back, for 60000 ms at most (default: 0)\n"
 	      "  --help         show this text\n"
 	      "\n"
 	      "PATH is relative to the root of cgroup v2 (prod/db) or absolute below it\n"
@@ -186,6 +191,19 @@ static int parse_floor(const char *arg, __u64 *floor)
 	return 0;
 }
 
+static int parse_grace(const char *arg)
+{
+	unsigned long value;
+	char *end;
+
+	value = strtoul(arg, &end, 10);
+	if (arg[0] < '0' || arg[0] > '9' || *end || value > MAX_GRACE_MS)
+		return fail("grace is a number of milliseconds from 0 to %u, not '%s'",
+			    MAX_GRACE_MS, arg);
+	grace_ms = value;
+	return 0;
+}
+
 static bool link_governs(int fd, __u64 cgroup_id, __u32 *prog_id)
 {
 	struct bpf_link_info info = {};
@@ -264,9 +282,10 @@ static int set_priorities(int map_fd, const struct tenant *tenants, int n)
 static struct bpf_link *attach_policy(struct tenant_prio *skel, int cgroup_fd,
 				      const char *path, __u64 cgroup_id)
 {
+	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .grace_ms = grace_ms);
 	struct bpf_link *link;
 
-	link = bpf_program__attach_oom_policy(skel->progs.tenant_prio, cgroup_fd, NULL);
+	link = bpf_program__attach_oom_policy(skel->progs.tenant_prio, cgroup_fd, &opts);
 	if (link)
 		return link;
 
@@ -385,6 +404,7 @@ int main(int argc, char **argv)
 		{ "cgroup", required_argument, NULL, 'c' },
 		{ "pin", required_argument, NULL, 'p' },
 		{ "floor", required_argument, NULL, 'f' },
+		{ "grace", required_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
@@ -403,6 +423,10 @@ int main(int argc, char **argv)
 			break;
 		case 'f':
 			if (parse_floor(optarg, &floor))
+				return 1;
+			break;
+		case 'g':
+			if (parse_grace(optarg))
 				return 1;
 			break;
 		case 'h':
