@@ -237,8 +237,8 @@ static const struct {
 	{ "reclaim_guard --cgroup nowhere",
 	  "reclaim_guard: cannot open cgroup /sys/fs/cgroup/nowhere: No such file or directory" },
 	{ "reclaim_guard --pin /tmp/guard",
-	  "reclaim_guard: pin directory /tmp/guard is not on bpffs; mount it: mount -t bpf none "
-	  "/sys/fs/bpf" },
+	  "reclaim_guard: pin directory /tmp/guard is not on bpffs; mount it: mount -t bpf none /sys/fs/bpf",
+	},
 	{ "mkdir " PIN " && reclaim_guard --pin " PIN,
 	  "reclaim_guard: " PIN " exists already: remove it, or choose another --pin" },
 };
@@ -253,8 +253,8 @@ TEST_F_TIMEOUT(early_samples, wrong_options, TEST_TIMEOUT_S)
 		EXPECT_STREQ(wrong[i].says, shell_output);
 	}
 	EXPECT_NE(0, shell_as_nobody("psi_kill"));
-	EXPECT_STREQ("psi_kill: no permission to load the program: it takes CAP_BPF and "
-		     "CAP_PERFMON", shell_output);
+	EXPECT_STREQ(shell_output,
+		     "psi_kill: no permission to load the program: it takes CAP_BPF and CAP_PERFMON");
 }
 
 static void start_guard(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
