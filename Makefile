@@ -101,7 +101,7 @@ patches: overlay ## the overlay as a series of patches, in build/patches
 	@scripts/patches
 
 .PHONY: series
-series: patches ## build after each patch of the series (half an hour)
+series: tools stock patches ## build after each patch of the series (FULL=1: a kernel each time)
 	@scripts/build-patches
 
 .PHONY: deb
