@@ -118,5 +118,6 @@ testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early accel initramfs.cpio \
-		kernel kernel-debug check patches each deb deb-test) build/overlay.* build/initramfs.* \
+		kernel kernel-debug check patches each deb deb-test \
+		kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
 		build/series.* build/deb.*
