@@ -912,6 +912,7 @@ void oom_policy_victim_begin(struct task_struct *victim)
 
 	sig->oom_policy.killed = ktime_get_mono_fast_ns();
 	sig->oom_policy.pages = oom_policy_mm_pages(sig->oom_mm);
+	sig->oom_policy.shared = get_mm_counter(sig->oom_mm, MM_SHMEMPAGES);
 	atomic_inc(&oom_policy_victims);
 }
 
@@ -919,23 +920,38 @@ void oom_policy_victim_begin(struct task_struct *victim)
  * MMF_OOM_SKIP says that waiting for a victim is in vain, or that exit_mmap() is
  * about to free its pages. Either way most of them may still be on their way.
  */
-static bool oom_policy_holds_memory(const struct signal_struct *sig)
+static bool oom_policy_holds_memory(struct task_struct *task)
 {
+	const struct signal_struct *sig = task->signal;
 	struct mm_struct *mm = sig->oom_mm;
+	struct task_struct *thread;
+	bool exiting = false;
+
+	if (atomic_read(&mm->mm_users))
+		return oom_policy_mm_pages(mm) * 2 > sig->oom_policy.pages;
 
 	/* The counters run ahead of exit_mmap(), which frees in large batches. */
-	if (!atomic_read(&mm->mm_users))
-		return !mtree_empty(&mm->mm_mt);
-	return oom_policy_mm_pages(mm) * 2 > sig->oom_policy.pages;
+	if (!mtree_empty(&mm->mm_mt))
+		return true;
+
+	/* Shared memory goes with its file, which is put after the mm. */
+	if (sig->oom_policy.shared * 2 <= sig->oom_policy.pages)
+		return false;
+
+	rcu_read_lock();
+	for_each_thread(task, thread)
+		exiting |= !READ_ONCE(thread->exit_state);
+	rcu_read_unlock();
+	return exiting;
 }
 
 static int oom_policy_find_slow(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
-	struct signal_struct *sig = task->signal;
 
-	if (!tsk_is_oom_victim(task) || ev->start > sig->oom_policy.killed + ev->grace ||
-	    !oom_policy_holds_memory(sig))
+	if (!tsk_is_oom_victim(task) ||
+	    ev->start > task->signal->oom_policy.killed + ev->grace ||
+	    !oom_policy_holds_memory(task))
 		return 0;
 
 	ev->oc->chosen = (void *)-1UL;

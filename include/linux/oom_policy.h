@@ -46,10 +46,12 @@ struct oom_policy_memcg {
  * struct oom_policy_victim - what a victim's signal remembers of its death
  * @killed: when its mm became oom_mm, ns
  * @pages: what that mm held then, memory and swap
+ * @shared: of these, the shared memory
  */
 struct oom_policy_victim {
 	u64 killed;
 	unsigned long pages;
+	unsigned long shared;
 };
 
 DECLARE_STATIC_KEY_FALSE(oom_policy_attached);
