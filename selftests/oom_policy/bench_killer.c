@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
-#define TOO_LONG_US	150000
-#define READINGS	10	/* in a second */
+#define TOO_LONG_US	150000	/* in a second */
+#define READINGS	10
 #define PAUSE_MS	1000
 
 static void sleep_ms(int ms)
@@ -50,19 +50,31 @@ static unsigned long long read_number(const char *path, const char *key)
 	return value;
 }
 
+static unsigned long long now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000ULL + ts.tv_nsec / 1000;
+}
+
 static bool is_too_long(void)
 {
-	static unsigned long long readings[READINGS];
+	static struct reading {
+		unsigned long long at, stalled;
+	} readings[READINGS];
 	static unsigned int n;
-	unsigned long long now, before;
+	struct reading now, before;
 
-	now = read_number("/proc/pressure/memory", "total=");
+	now.at = now_us();
+	now.stalled = read_number("/proc/pressure/memory", "total=");
 	before = readings[n % READINGS];
 	readings[n++ % READINGS] = now;
 	/* What a careful monitor looks at besides. */
 	read_number("/proc/meminfo", "MemAvailable:");
 	read_number("/proc/meminfo", "SwapFree:");
-	return n > READINGS && now - before >= TOO_LONG_US;
+	return n > READINGS && (now.stalled - before.stalled) * 1000000 >=
+				TOO_LONG_US * (now.at - before.at);
 }
 
 static const char *choose(char **tenants, int n)

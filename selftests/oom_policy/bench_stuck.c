@@ -8,10 +8,11 @@
  * low priority grow without end, the precious one uses what it has; there is swap.
  * The moment is the same for all: tasks have waited 150 ms of the last second for
  * memory, as the kernel counts it. This process looks every 5 ms, in real time and
- * from locked memory.
+ * from locked memory, and works out afterwards when that was.
  *
  * Prints one line: the times in ms (median, worst), what the killer did between the
- * two moments, and whom it cost. It is not a test.
+ * two moments, and whom it cost. Whoever acts before the moment took no time. It is
+ * not a test.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,12 +40,13 @@
 #define GUARD_PIN	"/sys/fs/bpf/bench_guard"
 #define SWAP_DEVICE	"/dev/zram0"
 #define SWAP_SIZE	"512M"
-#define GROWERS		12
+#define GROWERS		24
 #define PRECIOUS_MB	96
 #define MAX_EVENTS	200
 #define TOO_LONG_US	150000
 #define SAMPLE_NS	5000000L
-#define SAMPLES		200	/* in a second */
+#define MAX_SAMPLES	16384
+#define SECOND		1000000000ULL
 #define PAGE		4096
 
 #define fail(fmt, ...) ({						\
@@ -55,8 +57,20 @@
 static struct bench_stuck *skel;
 static pid_t growers[GROWERS], precious, killer;
 static int psi_fd;
-static struct stuck_event events[MAX_EVENTS];
 static __u32 *precious_ready;
+
+static struct sample {
+	__u64 ns;
+	__u64 stalled_us;
+} samples[MAX_SAMPLES];
+
+static struct result {
+	__u64 us;
+	bool early;
+	bool by_killer;
+	bool lost;
+	int deeds[NR_DEEDS];
+} results[MAX_EVENTS];
 
 static void write_text(const char *path, const char *text)
 {
@@ -72,7 +86,7 @@ static __u64 now_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	return ts.tv_sec * SECOND + ts.tv_nsec;
 }
 
 static void sample_pause(void)
@@ -202,34 +216,69 @@ static void end_event(void)
 	bury(&precious);
 }
 
-/* The first kill ends it. Whoever acts before the moment was early by so much. */
-static void run_event(struct stuck_event *result)
+/* Stall at a time between two samples, or before all of them. */
+static double stalled_at(int n, __u64 ns)
 {
-	static __u64 readings[SAMPLES];
-	const __u64 end = now_ns() + 60 * 1000000000ULL;
-	struct stuck_event *event = &skel->bss->event;
-	__u64 now, calm = stalled_us();
-	unsigned int n = 0;
+	const struct sample *a, *b;
 
-	for (n = 0; n < SAMPLES; n++)
-		readings[n] = calm;
-	memset(event, 0, sizeof(*event));
-	start_event();
-	while (!event->killed_ns || !event->threshold_ns) {
-		sample_pause();
-		now = stalled_us();
-		if (!event->threshold_ns && now - readings[n % SAMPLES] >= TOO_LONG_US)
-			event->threshold_ns = now_ns();
-		readings[n++ % SAMPLES] = now;
-		if (now_ns() > end)
-			fail("nothing happens");
-		/* It was early, and the moment does not come any more. */
-		if (event->killed_ns && !event->threshold_ns &&
-		    now_ns() > event->killed_ns + 1000000000ULL)
-			event->threshold_ns = event->killed_ns;
+	while (n && samples[n].ns > ns)
+		n--;
+	a = &samples[n];
+	b = a + 1;
+	if (a->ns >= ns)
+		return a->stalled_us;
+	return a->stalled_us + (double)(b->stalled_us - a->stalled_us) * (ns - a->ns) /
+			       (b->ns - a->ns);
+}
+
+/* When it was too much, 0 if it was not. */
+static __u64 find_moment(int nr)
+{
+	double before = 0, growth;
+	int n;
+
+	for (n = 1; n < nr; n++, before = growth) {
+		growth = samples[n].stalled_us - stalled_at(n - 1, samples[n].ns - SECOND);
+		if (growth >= TOO_LONG_US)
+			return samples[n - 1].ns + (samples[n].ns - samples[n - 1].ns) *
+			       (TOO_LONG_US - before) / (growth - before);
 	}
-	*result = *event;
-	skel->bss->event.threshold_ns = 0;
+	return 0;
+}
+
+static void judge(const struct stuck_event *event, __u64 moment, struct result *result)
+{
+	const __u64 nr = event->nr_deeds < MAX_DEEDS ? event->nr_deeds : MAX_DEEDS;
+	__u64 i;
+
+	memset(result, 0, sizeof(*result));
+	result->by_killer = event->by_killer;
+	result->lost = event->precious;
+	result->early = !moment || moment > event->killed_ns;
+	if (result->early)
+		return;
+	result->us = (event->killed_ns - moment) / 1000;
+	for (i = 0; i < nr; i++)
+		if (event->deeds[i] >= moment && event->deeds[i] <= event->killed_ns)
+			result->deeds[event->deeds[i] & DEED_MASK]++;
+}
+
+/* The first kill ends it. */
+static void run_event(struct result *result)
+{
+	struct stuck_event *event = &skel->bss->event;
+	int n = 0;
+
+	memset(event, 0, sizeof(*event));
+	samples[n++] = (struct sample) { now_ns(), stalled_us() };
+	start_event();
+	while (!event->killed_ns) {
+		sample_pause();
+		if (n == MAX_SAMPLES)
+			fail("nothing happens");
+		samples[n++] = (struct sample) { now_ns(), stalled_us() };
+	}
+	judge(event, find_moment(n), result);
 	end_event();
 }
 
@@ -357,31 +406,28 @@ static void prepare(const char *name)
 		fail("cannot keep its place");
 }
 
-static int by_size(const void *a, const void *b)
+static int by_time(const void *a, const void *b)
 {
-	const long *x = a, *y = b;
+	const struct result *x = a, *y = b;
 
-	return *x < *y ? -1 : *x > *y;
+	return x->us < y->us ? -1 : x->us > y->us;
 }
 
 static void tell(const char *name, int n)
 {
-	__u64 allocations = 0, reclaims = 0, faults = 0;
-	int by_killer = 0, lost = 0, i;
-	long us[MAX_EVENTS];
+	int early = 0, by_killer = 0, lost = 0, deeds[NR_DEEDS] = {}, i, j;
 
 	for (i = 0; i < n; i++) {
-		us[i] = (long)(events[i].killed_ns - events[i].threshold_ns) / 1000;
-		allocations += events[i].allocations;
-		reclaims += events[i].reclaims;
-		faults += events[i].faults;
-		by_killer += events[i].by_killer;
-		lost += !!events[i].precious;
+		early += results[i].early;
+		by_killer += results[i].by_killer;
+		lost += results[i].lost;
+		for (j = 0; j < NR_DEEDS; j++)
+			deeds[j] += results[i].deeds[j];
 	}
-	qsort(us, n, sizeof(us[0]), by_size);
-	printf("| %s | %d | %d | %.1f | %.1f | %.1f | %.1f | %llu | %d |\n", name, n, by_killer,
-	       us[n / 2] / 1000.0, us[n - 1] / 1000.0, (double)allocations / n,
-	       (double)faults / n, reclaims, lost);
+	qsort(results, n, sizeof(results[0]), by_time);
+	printf("| %s | %d | %d | %d | %.1f | %.1f | %d | %d | %d | %d |\n", name, n, by_killer,
+	       early, results[n / 2].us / 1000.0, results[n - 1].us / 1000.0,
+	       deeds[ALLOCATION], deeds[FAULT], deeds[RECLAIM], lost);
 }
 
 int main(int argc, char **argv)
@@ -393,7 +439,7 @@ int main(int argc, char **argv)
 		fail("usage: bench_stuck KILLER EVENTS");
 	prepare(argv[1]);
 	for (i = 0; i < n; i++) {
-		run_event(&events[i]);
+		run_event(&results[i]);
 		calm_down();
 	}
 	bury(&killer);

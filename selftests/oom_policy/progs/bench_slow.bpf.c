@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Notes who was killed by the OOM killer, and when. */
+/* Notes who was killed by the OOM killer, when, and how the OOM reaper fares. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -40,6 +40,15 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } known SEC(".maps");
+
+__u32 reaper_failed;	/* attempts; it gives up after 10 on each */
+
+SEC("tp_btf/skip_task_reaping")
+int on_failure(void *ctx)
+{
+	__sync_fetch_and_add(&reaper_failed, 1);
+	return 0;
+}
 
 SEC("tp_btf/mark_victim")
 int BPF_PROG(on_victim, struct task_struct *task)

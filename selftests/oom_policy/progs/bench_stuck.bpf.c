@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Watches a killer from the moment when it should act until its SIGKILL: what it
- * allocates, how often it reclaims and faults. The killer is a process, or whoever is
- * in oom_policy_kill().
+ * Watches a killer until its SIGKILL: when it allocates, reclaims and faults. The
+ * killer is a process, or whoever is in oom_policy_kill().
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -52,11 +51,6 @@ static bool is_killer(void)
 	return in_kill == id || (killer_tgid && killer_tgid == id >> 32);
 }
 
-static bool is_watched(void)
-{
-	return event.threshold_ns && !event.killed_ns && is_killer();
-}
-
 SEC("fentry/oom_policy_kill")
 int kill_begin(void *ctx)
 {
@@ -77,49 +71,51 @@ int BPF_PROG(on_signal, int sig, void *info, struct task_struct *task)
 	__u64 id = task->cgroups->dfl_cgrp->kn->id;
 	__u32 *precious = bpf_map_lookup_elem(&tenants, &id);
 
-	if (sig != SIGKILL || !precious)
+	if (sig != SIGKILL || !precious || event.killed_ns)
 		return 0;
-	event.precious += *precious;
-	if (event.killed_ns)
-		return 0;
+	event.precious = *precious;
 	event.by_killer = is_killer();
 	event.killed_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
-static int count(__u64 *counter)
+static int note(__u32 deed)
 {
-	if (is_watched())
-		__sync_fetch_and_add(counter, 1);
+	__u64 n;
+
+	if (event.killed_ns || !is_killer())
+		return 0;
+	n = __sync_fetch_and_add(&event.nr_deeds, 1);
+	event.deeds[n & (MAX_DEEDS - 1)] = (bpf_ktime_get_ns() & ~(__u64)DEED_MASK) | deed;
 	return 0;
 }
 
 SEC("tp_btf/mm_page_alloc")
 int on_page(void *ctx)
 {
-	return count(&event.allocations);
+	return note(ALLOCATION);
 }
 
 SEC("tp_btf/kmalloc")
 int on_kmalloc(void *ctx)
 {
-	return count(&event.allocations);
+	return note(ALLOCATION);
 }
 
 SEC("tp_btf/kmem_cache_alloc")
 int on_cache(void *ctx)
 {
-	return count(&event.allocations);
+	return note(ALLOCATION);
 }
 
 SEC("tp_btf/mm_vmscan_direct_reclaim_begin")
 int on_reclaim(void *ctx)
 {
-	return count(&event.reclaims);
+	return note(RECLAIM);
 }
 
 SEC("tp_btf/page_fault_user")
 int on_fault(void *ctx)
 {
-	return count(&event.faults);
+	return note(FAULT);
 }
