@@ -26,6 +26,8 @@
  * - one trigger, one scope: run one for each tenant with a limit;
  * - a victim that is still dying, or the grace of a policy, puts the kill off until
  *   the pressure has built up once more;
+ * - the kernel writes its report before it kills: a slow console holds up the kill,
+ *   unless the console's log level keeps it out (dmesg -n);
  * - without a policy the largest process of the scope dies, as the kernel has it.
  */
 #define _GNU_SOURCE
