@@ -46,8 +46,8 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/oom_policy.h>
 
-/* Siblings looked at in one RCU read-side critical section. */
-#define OOM_POLICY_RCU_BATCH	1024
+/* Siblings, or tasks, looked at before others may use the CPU. */
+#define OOM_POLICY_BATCH	1024
 
 /* Signal structs with an oom_mm: a superset of the victims still dying. */
 atomic_t oom_policy_victims = ATOMIC_INIT(0);
@@ -73,16 +73,19 @@ struct oom_cand {
  * @best: the best victim so far
  * @runner: of those that lost to @best itself, the one with most to free
  * @dropped: node that the last call let go of, or NULL
- * @eligible: how many have taken part
- * @compared: how often the judge was asked
+ * @eligible: how many have taken part: all but the first were judged
  */
 struct oom_match {
 	struct oom_cand best;
 	struct oom_cand runner;
 	void *dropped;
 	unsigned int eligible;
-	unsigned int compared;
 };
+
+static unsigned int oom_match_compared(const struct oom_match *match)
+{
+	return match->eligible ? match->eligible - 1 : 0;
+}
 
 typedef int (*oom_compare_fn)(void *arg, struct oom_cand *best, struct oom_cand *next);
 
@@ -97,39 +100,52 @@ static bool oom_cand_larger(const struct oom_cand *a, const struct oom_cand *b)
 }
 
 /*
- * Let @next play against the best so far. Returns 0, BPF_OOM_ABSTAIN, or the
- * negative errno of the judge, in which cases the match is over.
+ * Let @next play against the best so far. Returns BPF_OOM_FIRST if that stays the
+ * best, BPF_OOM_SECOND if @next is now, BPF_OOM_ABSTAIN or the negative errno of the
+ * judge, in which cases the match is over. Inlined, because thousands of calls by
+ * pointer would take longer than what they do.
  */
-static int oom_match_play(struct oom_match *match, struct oom_cand *next,
-			  oom_compare_fn compare, void *arg)
+static __always_inline int oom_match_play(struct oom_match *match,
+					  struct oom_cand *next,
+					  oom_compare_fn compare, void *arg)
 {
 	int verdict;
 
-	match->dropped = NULL;
-	if (!match->eligible++) {
+	match->eligible++;
+	if (!match->best.node) {
+		match->dropped = NULL;
 		match->best = *next;
-		return 0;
+		return BPF_OOM_SECOND;
 	}
 
-	match->dropped = next->node;
 	verdict = compare(arg, &match->best, next);
-	if (verdict < 0)
-		return verdict;
-
-	match->compared++;
-	if (verdict == BPF_OOM_ABSTAIN)
-		return verdict;
-
-	if (verdict == BPF_OOM_SECOND ||
-	    (verdict == BPF_OOM_EQUAL && oom_cand_larger(next, &match->best))) {
+	if (likely(verdict == BPF_OOM_FIRST) ||
+	    (verdict == BPF_OOM_EQUAL && !oom_cand_larger(next, &match->best))) {
+		if (next->usage < match->runner.usage ||
+		    (match->runner.node && !oom_cand_larger(next, &match->runner))) {
+			match->dropped = next->node;
+			return BPF_OOM_FIRST;
+		}
+		match->dropped = match->runner.node;
+		match->runner = *next;
+		return BPF_OOM_FIRST;
+	}
+	if (verdict == BPF_OOM_SECOND || verdict == BPF_OOM_EQUAL) {
 		match->dropped = match->runner.node;
 		match->runner = match->best;
 		match->best = *next;
-	} else if (!match->runner.node || oom_cand_larger(next, &match->runner)) {
-		match->dropped = match->runner.node;
-		match->runner = *next;
+		return BPF_OOM_SECOND;
 	}
-	return 0;
+
+	match->dropped = next->node;
+	if (verdict < 0)
+		match->eligible--;
+	return verdict;
+}
+
+static bool oom_match_over(int outcome)
+{
+	return outcome != BPF_OOM_FIRST && outcome != BPF_OOM_SECOND;
 }
 
 enum oom_walk_choice {
@@ -220,6 +236,8 @@ struct oom_policy_step {
  * @deadline: in ns
  * @grace: how long to wait for the memory of a victim, in ns
  * @early: asked for by oom_policy_kill()
+ * @tick: jiffies at the last look at the clock
+ * @marked: something is marked
  * @victim_id: cgroup id of the victim
  * @compared: program runs
  * @ctx: what the programs see
@@ -247,6 +265,8 @@ struct oom_policy_event {
 	u64 deadline;
 	u64 grace;
 	bool early;
+	unsigned long tick;
+	bool marked;
 	u64 victim_id;
 	unsigned int compared;
 	struct bpf_oom_ctx ctx;
@@ -281,17 +301,23 @@ static struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
 	return policy && oom_policy_applies(ev, policy) ? policy : NULL;
 }
 
-/* The nearest policy at @memcg or above, referenced: it rules below @memcg. */
+/*
+ * The nearest policy at @memcg or above: it rules below @memcg. Referenced, unless it
+ * is @held, which is already.
+ */
 static struct oom_policy *oom_policy_get_ruling(const struct oom_policy_event *ev,
 						struct mem_cgroup *memcg,
-						enum oom_policy_stage stage)
+						enum oom_policy_stage stage,
+						const struct oom_policy *held)
 {
 	struct oom_policy *policy = NULL;
 
 	rcu_read_lock();
 	for (; memcg; memcg = parent_mem_cgroup(memcg)) {
 		policy = oom_policy_of(ev, memcg, stage);
-		if (policy && !IS_ERR(bpf_link_inc_not_zero(&policy->link)))
+		if (!policy)
+			continue;
+		if (policy == held || !IS_ERR(bpf_link_inc_not_zero(&policy->link)))
 			break;
 		policy = NULL;
 	}
@@ -320,14 +346,23 @@ static void oom_policy_asked(struct oom_policy_event *ev, struct oom_policy *pol
 /* Who judges the children of @memcg. */
 static void oom_policy_enter(struct oom_policy_event *ev, struct mem_cgroup *memcg)
 {
+	struct oom_policy *policy;
+
+	policy = oom_policy_get_ruling(ev, memcg, OOM_POLICY_STAGE_MEMCG, ev->policy);
+	if (policy == ev->policy)
+		return;
+
 	oom_policy_put(ev->policy);
-	ev->policy = oom_policy_get_ruling(ev, memcg, OOM_POLICY_STAGE_MEMCG);
-	oom_policy_asked(ev, ev->policy);
+	ev->policy = policy;
+	oom_policy_asked(ev, policy);
 }
 
 /* A leaf's own policy has had no say in what became of the leaf. */
 static void oom_policy_chose(struct oom_policy_event *ev)
 {
+	if (ev->chooser == ev->policy)
+		return;
+
 	bpf_link_inc(&ev->policy->link);
 	oom_policy_put(ev->chooser);
 	ev->chooser = ev->policy;
@@ -341,62 +376,89 @@ static void oom_policy_enter_tasks(struct oom_policy_event *ev, struct mem_cgrou
 	if (ev->badness && ev->policy)
 		return;
 
-	ev->task_policy = oom_policy_get_ruling(ev, memcg, OOM_POLICY_STAGE_TASK);
+	ev->task_policy = oom_policy_get_ruling(ev, memcg, OOM_POLICY_STAGE_TASK, NULL);
 	oom_policy_asked(ev, ev->task_policy);
 }
 
-static bool oom_policy_expired(const struct oom_policy_event *ev)
+static bool oom_policy_ticked(const struct oom_policy_event *ev)
 {
+	unsigned long now = jiffies;
+
+	return time_after(now, ev->tick);
+}
+
+/* Reading the clock takes as long as a comparison: once in a tick is enough. */
+static bool oom_policy_expired(struct oom_policy_event *ev)
+{
+	ev->tick = jiffies;
 	return ktime_get_mono_fast_ns() > ev->deadline;
 }
 
-static void oom_policy_set_cands(struct bpf_oom_ctx *ctx, const struct oom_cand *cand_1,
-				 const struct oom_cand *cand_2)
+static __always_inline void oom_policy_set_cand_1(struct bpf_oom_ctx *ctx,
+						  const struct oom_cand *cand)
 {
-	struct mem_cgroup *memcg_1 = cand_1->node;
-	struct mem_cgroup *memcg_2 = cand_2->node;
+	struct mem_cgroup *memcg = cand->node;
 
-	ctx->cgroup_id_1 = cand_1->id;
-	ctx->cgroup_id_2 = cand_2->id;
-	ctx->usage_1 = cand_1->usage;
-	ctx->usage_2 = cand_2->usage;
-	ctx->swap_1 = cand_1->swap;
-	ctx->swap_2 = cand_2->swap;
-	ctx->scratch_1 = cand_1->scratch;
-	ctx->scratch_2 = cand_2->scratch;
-	ctx->cgroup_1 = memcg_1->css.cgroup;
-	ctx->cgroup_2 = memcg_2->css.cgroup;
+	ctx->cgroup_id_1 = cand->id;
+	ctx->usage_1 = cand->usage;
+	ctx->swap_1 = cand->swap;
+	ctx->scratch_1 = cand->scratch;
+	ctx->cgroup_1 = memcg->css.cgroup;
 }
 
-/* Ask @policy, under RCU. */
-static u32 oom_policy_run(struct oom_policy_event *ev, struct oom_policy *policy,
-			  struct bpf_oom_ctx *ctx, struct oom_cand *best,
-			  struct oom_cand *next)
+static __always_inline void oom_policy_set_cand_2(struct bpf_oom_ctx *ctx,
+						  const struct oom_cand *cand)
+{
+	struct mem_cgroup *memcg = cand->node;
+
+	ctx->cgroup_id_2 = cand->id;
+	ctx->usage_2 = cand->usage;
+	ctx->swap_2 = cand->swap;
+	ctx->scratch_2 = cand->scratch;
+	ctx->cgroup_2 = memcg->css.cgroup;
+}
+
+/* Ask @policy, under RCU and without migration. */
+static __always_inline u32 oom_policy_run(const struct oom_policy_event *ev,
+					  const struct oom_policy *policy,
+					  struct bpf_oom_ctx *ctx)
 {
 	u32 verdict;
 
-	verdict = bpf_prog_run_pin_on_cpu(READ_ONCE(policy->link.prog), ctx);
-
-	best->scratch = ctx->scratch_1;
-	next->scratch = ctx->scratch_2;
-	ev->compared++;
-	if (ev->rehearsed)
-		return verdict;
-
-	policy->stats.comparisons++;
-	trace_oom_policy_compare(ctx, verdict);
+	verdict = bpf_prog_run(READ_ONCE(policy->link.prog), ctx);
+	if (trace_oom_policy_compare_enabled() && !ev->rehearsed)
+		trace_oom_policy_compare(ctx, verdict);
 	return verdict;
 }
 
-static int oom_policy_compare(void *arg, struct oom_cand *best, struct oom_cand *next)
+/*
+ * The best is candidate 1 since it has won. A program writes nothing but the scratch
+ * words, so that it is still there, and what was read of the other is afterwards.
+ */
+static __always_inline int oom_policy_compare(void *arg, struct oom_cand *best,
+					      struct oom_cand *next)
 {
 	struct oom_policy_event *ev = arg;
+	struct bpf_oom_ctx *ctx = &ev->ctx;
+	u32 verdict;
 
-	if (oom_policy_expired(ev))
-		return -ETIME;
+	oom_policy_set_cand_2(ctx, next);
+	verdict = oom_policy_run(ev, ev->policy, ctx);
 
-	oom_policy_set_cands(&ev->ctx, best, next);
-	return oom_policy_run(ev, ev->policy, &ev->ctx, best, next);
+	next->usage = ctx->usage_2;
+	next->swap = ctx->swap_2;
+	if (verdict != BPF_OOM_FIRST)	/* who loses needs it no more */
+		next->scratch = ctx->scratch_2;
+	return verdict;
+}
+
+/* Program runs of a match that is over. */
+static void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
+				  const struct oom_match *match)
+{
+	ev->compared += oom_match_compared(match);
+	if (!ev->rehearsed)
+		policy->stats.comparisons += oom_match_compared(match);
 }
 
 /* As for memcgs, but that the tie goes to oom_badness(). */
@@ -428,11 +490,15 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 		return -ETIME;
 
 	rcu_read_lock();
+	migrate_disable();
 	ctx.cgroup_1 = mem_cgroup_from_task(task_1)->css.cgroup;
 	ctx.cgroup_2 = mem_cgroup_from_task(task_2)->css.cgroup;
 	ctx.cgroup_id_1 = cgroup_id(ctx.cgroup_1);
 	ctx.cgroup_id_2 = cgroup_id(ctx.cgroup_2);
-	verdict = oom_policy_run(ev, ev->task_policy, &ctx, best, next);
+	verdict = oom_policy_run(ev, ev->task_policy, &ctx);
+	best->scratch = ctx.scratch_1;
+	next->scratch = ctx.scratch_2;
+	migrate_enable();
 	rcu_read_unlock();
 
 	if (verdict != BPF_OOM_EQUAL)
@@ -453,19 +519,21 @@ static bool oom_policy_marked(const struct oom_policy_event *ev, struct mem_cgro
 
 static void oom_policy_mark(void *arg, void *node)
 {
-	const struct oom_policy_event *ev = arg;
+	struct oom_policy_event *ev = arg;
 
+	ev->marked = true;
 	*oom_policy_mark_of(ev, node) = ev->seq;
 }
 
-static void oom_policy_cand(struct oom_cand *cand, struct mem_cgroup *memcg)
+static __always_inline void oom_policy_cand(struct oom_cand *cand,
+					    struct mem_cgroup *memcg)
 {
-	*cand = (struct oom_cand) {
-		.node = memcg,
-		.id = memcg_cgroup_id(memcg),
-		.usage = (u64)page_counter_read(&memcg->memory) * PAGE_SIZE,
-		.swap = (u64)page_counter_read(&memcg->swap) * PAGE_SIZE,
-	};
+	cand->node = memcg;
+	cand->id = memcg_cgroup_id(memcg);
+	cand->usage = (u64)page_counter_read(&memcg->memory) * PAGE_SIZE;
+	cand->swap = (u64)page_counter_read(&memcg->swap) * PAGE_SIZE;
+	cand->scratch = 0;
+	cand->points = 0;
 }
 
 static void oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
@@ -473,12 +541,14 @@ static void oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
 {
 	struct css_task_iter it;
 	struct task_struct *task;
+	unsigned int seen = 0;
 
 	css_task_iter_start(&memcg->css, flags, &it);
 	while ((task = css_task_iter_next(&it))) {
 		if (fn(task, arg))
 			break;
-		cond_resched();
+		if (!(++seen % OOM_POLICY_BATCH))
+			cond_resched();
 	}
 	css_task_iter_end(&it);
 }
@@ -557,8 +627,112 @@ static void oom_policy_play_root(struct oom_policy_event *ev, struct mem_cgroup 
 	if (!self.usage)
 		return;
 
-	css_get(&root->css);
 	oom_match_play(match, &self, oom_policy_compare, ev);
+	oom_policy_set_cand_1(&ev->ctx, &self);
+}
+
+static void oom_policy_put_match(const struct oom_match *match)
+{
+	mem_cgroup_put(match->best.node);
+	mem_cgroup_put(match->runner.node);
+}
+
+static void oom_policy_get(struct mem_cgroup *memcg)
+{
+	if (memcg)
+		css_get(&memcg->css);
+}
+
+/*
+ * Before RCU is let go of: reference what the match refers to, and put what it
+ * referred to the last time. A newcomer has its first reference as long as the
+ * critical section lasts in which it was not dying.
+ */
+static void oom_policy_keep(const struct oom_match *match, struct mem_cgroup **kept)
+{
+	oom_policy_get(match->best.node);
+	oom_policy_get(match->runner.node);
+	mem_cgroup_put(kept[0]);
+	mem_cgroup_put(kept[1]);
+	kept[0] = match->best.node;
+	kept[1] = match->runner.node;
+}
+
+static __always_inline bool oom_policy_eligible(const struct oom_policy_event *ev,
+						struct cgroup_subsys_state *css,
+						bool marked)
+{
+	const struct cgroup *cgrp = css->cgroup;
+
+	/* The first is true of a leaf, and there are most of these. */
+	return (cgrp->nr_populated_csets || cgroup_is_populated(css->cgroup)) &&
+	       !css_is_dying(css) &&
+	       !(marked && oom_policy_marked(ev, mem_cgroup_from_css(css)));
+}
+
+/*
+ * Let go of RCU for a moment. A dying css cannot be kept: do so at a later one.
+ * Returns after how many more to come again.
+ */
+static unsigned int oom_policy_pause(struct cgroup_subsys_state *css,
+				     const struct oom_match *match,
+				     struct mem_cgroup **kept)
+{
+	if (!css_tryget(css))
+		return 1;
+
+	oom_policy_keep(match, kept);
+	migrate_enable();
+	rcu_read_unlock();
+	cond_resched();
+	rcu_read_lock();
+	migrate_disable();
+	css_put(css);
+	return OOM_POLICY_BATCH;
+}
+
+/*
+ * This is where the time goes. A child that is pinned stays in the list, so that
+ * what css_next_child() does for released ones is not needed.
+ */
+static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
+						    struct mem_cgroup *parent,
+						    struct oom_match *match, bool marked)
+{
+	struct cgroup_subsys_state *css;
+	unsigned int left = OOM_POLICY_BATCH;
+	struct mem_cgroup *kept[2] = {};
+	struct oom_cand next;
+	int outcome, ret = 0;
+
+	rcu_read_lock();
+	migrate_disable();
+	list_for_each_entry_rcu(css, &parent->css.children, sibling) {
+		if (unlikely(!--left || oom_policy_ticked(ev))) {
+			if (oom_policy_expired(ev)) {
+				ret = -ETIME;
+				break;
+			}
+			if (!left)
+				left = oom_policy_pause(css, match, kept);
+		}
+		if (!oom_policy_eligible(ev, css, marked))
+			continue;
+
+		oom_policy_cand(&next, mem_cgroup_from_css(css));
+		outcome = oom_match_play(match, &next, oom_policy_compare, ev);
+		if (outcome == BPF_OOM_SECOND) {
+			oom_policy_set_cand_1(&ev->ctx, &next);
+		} else if (outcome != BPF_OOM_FIRST) {
+			ret = outcome;
+			break;
+		}
+	}
+	oom_policy_keep(match, kept);
+	migrate_enable();
+	rcu_read_unlock();
+
+	return ret;
 }
 
 /*
@@ -568,37 +742,8 @@ static void oom_policy_play_root(struct oom_policy_event *ev, struct mem_cgroup 
 static int oom_policy_pass(struct oom_policy_event *ev, struct mem_cgroup *parent,
 			   struct oom_match *match)
 {
-	struct cgroup_subsys_state *css;
-	struct mem_cgroup *memcg;
-	unsigned int seen = 0;
-	struct oom_cand next;
-	int ret = 0;
-
-	rcu_read_lock();
-	css_for_each_child(css, &parent->css) {
-		/* A dying css cannot be kept: let go of RCU at a later one. */
-		if (++seen >= OOM_POLICY_RCU_BATCH && css_tryget(css)) {
-			seen = 0;
-			rcu_read_unlock();
-			cond_resched();
-			rcu_read_lock();
-			css_put(css);
-		}
-
-		memcg = mem_cgroup_from_css(css);
-		if (!cgroup_is_populated(css->cgroup) || oom_policy_marked(ev, memcg) ||
-		    !css_tryget_online(css))
-			continue;
-
-		oom_policy_cand(&next, memcg);
-		ret = oom_match_play(match, &next, oom_policy_compare, ev);
-		mem_cgroup_put(match->dropped);
-		if (ret)
-			break;
-	}
-	rcu_read_unlock();
-
-	return ret;
+	return ev->marked ? oom_policy_pass_children(ev, parent, match, true) :
+			    oom_policy_pass_children(ev, parent, match, false);
 }
 
 /* Levels at and below @level are chosen anew. */
@@ -633,7 +778,7 @@ static void oom_policy_add_step(struct oom_policy_event *ev, struct mem_cgroup *
 		.runner_usage = match->runner.usage,
 		.level = ev->ctx.level,
 		.eligible = match->eligible,
-		.compared = match->compared,
+		.compared = oom_match_compared(match),
 	};
 }
 
@@ -660,7 +805,7 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 		return OOM_WALK_SUBTREE;
 	}
 	/* Even a chain of only children, which asks no program, has to end. */
-	if (oom_policy_expired(ev))
+	if (oom_policy_ticked(ev) && oom_policy_expired(ev))
 		return -ETIME;
 
 	ev->ctx.level = parent->css.cgroup->level - ev->scope->css.cgroup->level + 1;
@@ -669,9 +814,9 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	if (mem_cgroup_is_root(parent))
 		oom_policy_play_root(ev, parent, &match);
 	ret = oom_policy_pass(ev, parent, &match);
+	oom_policy_count_runs(ev, ev->policy, &match);
 	if (ret) {
-		mem_cgroup_put(match.best.node);
-		mem_cgroup_put(match.runner.node);
+		oom_policy_put_match(&match);
 		if (ret < 0)
 			return ret;
 		ev->badness = true;
@@ -699,6 +844,7 @@ static int oom_policy_play_task(struct task_struct *task, void *arg)
 	struct oom_policy_event *ev = arg;
 	struct oom_control *oc = ev->oc;
 	struct oom_cand next = {};
+	int outcome;
 
 	oc->chosen = NULL;
 	oc->chosen_points = LONG_MIN;
@@ -712,9 +858,11 @@ static int oom_policy_play_task(struct task_struct *task, void *arg)
 	oc->chosen = NULL;
 	oom_policy_add_task(task, &next);
 
-	ev->task_verdict = oom_match_play(&ev->tasks, &next, oom_policy_compare_tasks, ev);
+	outcome = oom_match_play(&ev->tasks, &next, oom_policy_compare_tasks, ev);
 	if (ev->tasks.dropped)
 		put_task_struct(ev->tasks.dropped);
+	if (oom_match_over(outcome))
+		ev->task_verdict = outcome;
 	return ev->task_verdict;
 }
 
@@ -729,6 +877,7 @@ static int oom_policy_judge_tasks(struct oom_policy_event *ev, struct mem_cgroup
 	ev->task_verdict = 0;
 	ev->ctx.level = memcg->css.cgroup->level - ev->scope->css.cgroup->level + 1;
 	oom_policy_scan(memcg, subtree, oom_policy_play_task, ev);
+	oom_policy_count_runs(ev, ev->task_policy, &ev->tasks);
 
 	busy = oc->chosen == (void *)-1UL;
 	if (ev->tasks.runner.node)
@@ -996,6 +1145,8 @@ static void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc
 	ev->failed = 0;
 	ev->seq++;
 	ev->start = ktime_get_mono_fast_ns();
+	ev->tick = jiffies - 1;
+	ev->marked = false;
 	ev->victim_id = 0;
 	ev->compared = 0;
 
@@ -1271,7 +1422,8 @@ void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
 		.level = memcg_1->css.cgroup->level,
 		.flags = BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_DRY_RUN,
 	};
-	oom_policy_set_cands(ctx, &cand_1, &cand_2);
+	oom_policy_set_cand_1(ctx, &cand_1);
+	oom_policy_set_cand_2(ctx, &cand_2);
 }
 
 /* What oom_badness() measures by; a memcg without a limit has the machine's. */
