@@ -63,15 +63,17 @@ __u64 oom_floor;
  * word of zero means "not looked up yet"; the only priority that becomes zero is
  * the lowest possible one, which is then looked up every time: slower, not wrong.
  */
-static __always_inline __u64 rank(__u64 scratch, __u64 cgroup_id)
+static __always_inline __u64 rank(__u64 *scratch, const __u64 *cgroup_id)
 {
 	__s64 *priority;
+	__u64 key;
 
-	if (scratch)
-		return scratch;
-
-	priority = bpf_map_lookup_elem(&oom_priority, &cgroup_id);
-	return (priority ? *priority : 0) ^ (1ULL << 63);
+	if (!*scratch) {
+		key = *cgroup_id;
+		priority = bpf_map_lookup_elem(&oom_priority, &key);
+		*scratch = (priority ? *priority : 0) ^ (1ULL << 63);
+	}
+	return *scratch;
 }
 
 static __always_inline bool is_tiny(__u64 usage, __u64 swap)
@@ -82,17 +84,16 @@ static __always_inline bool is_tiny(__u64 usage, __u64 swap)
 SEC("oom_policy")
 int tenant_prio(struct bpf_oom_ctx *ctx)
 {
-	__u64 rank_1 = rank(ctx->scratch_1, ctx->cgroup_id_1);
-	__u64 rank_2 = rank(ctx->scratch_2, ctx->cgroup_id_2);
+	__u64 rank_1 = rank(&ctx->scratch_1, &ctx->cgroup_id_1);
+	__u64 rank_2 = rank(&ctx->scratch_2, &ctx->cgroup_id_2);
 
-	ctx->scratch_1 = rank_1;
-	ctx->scratch_2 = rank_2;
-
-	if (is_tiny(ctx->usage_1, ctx->swap_1) != is_tiny(ctx->usage_2, ctx->swap_2))
+	if (oom_floor &&
+	    is_tiny(ctx->usage_1, ctx->swap_1) != is_tiny(ctx->usage_2, ctx->swap_2))
 		return is_tiny(ctx->usage_1, ctx->swap_1) ? BPF_OOM_SECOND : BPF_OOM_FIRST;
-	if (rank_1 == rank_2)
-		return BPF_OOM_EQUAL;	/* the kernel takes the larger one */
-	return rank_1 < rank_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+	if (rank_1 < rank_2)
+		return BPF_OOM_FIRST;
+	return rank_1 > rank_2 ? BPF_OOM_SECOND :
+				 BPF_OOM_EQUAL;	/* the kernel takes the larger one */
 }
 
 char _license[] SEC("license") = "GPL";
