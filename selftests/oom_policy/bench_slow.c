@@ -35,7 +35,7 @@
 
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
 #define SLOW_DIR	"/tmp/slow"
-#define GRACE_MS	20000
+#define GRACE_MS	60000	/* longer than any of them takes */
 #define INNOCENTS	4
 #define MAX_SEATS	8
 #define MAX_SHORTAGES	1000
