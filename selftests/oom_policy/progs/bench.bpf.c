@@ -122,23 +122,28 @@ static __u64 usage_of(struct cgroup_subsys_state *css)
 	return usage;
 }
 
+/* What a new maximum costs must not depend on how many there are: ids come first. */
 static void find_most(struct bench_walk *walk, struct cgroup *root)
 {
+	__u64 usage, id, leaves = 0, most = 0, most_id = 0;
 	struct cgroup_subsys_state *css;
-	__u64 usage;
 
 	bpf_rcu_read_lock();
 	bpf_for_each(css, css, &root->self, BPF_CGROUP_ITER_DESCENDANTS_PRE) {
 		if (css->cgroup->nr_descendants || !is_populated(css->cgroup))
 			continue;
+		id = css->cgroup->kn->id;
 		usage = usage_of(css);
-		walk->leaves++;
-		if (usage > walk->most) {
-			walk->most = usage;
-			walk->most_id = css->cgroup->kn->id;
+		leaves++;
+		if (usage > most) {
+			most = usage;
+			most_id = id;
 		}
 	}
 	bpf_rcu_read_unlock();
+	walk->leaves = leaves;
+	walk->most = most;
+	walk->most_id = most_id;
 }
 
 SEC("syscall")
