@@ -11,13 +11,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/statfs.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf_oom_policy.h>
 #include <linux/magic.h>
 
-#include "../../../../samples/oom_policy/rehearsal.h"
 #include "../../../../samples/oom_policy/rehearsal.h"
 #include "../kselftest_harness.h"
 #include "events.h"
@@ -188,8 +188,9 @@ FIXTURE_VARIANT_ADD(samples, floor_biggest) {
 	FLOOR, .sample = "biggest", .victims = "C",
 };
 
+/* Small values: oom_badness() takes them for shares of a machine of any size. */
 #define TASKS	.tree = "A=0", .tasks_of = "A", .victims = "A",		\
-		.tasks = { { 48, 100 }, { 8, 150 }, { 16, 0 } }
+		.tasks = { { 48, 20 }, { 8, 30 }, { 16, 0 } }
 
 FIXTURE_VARIANT_ADD(samples, tasks_youngest_task) {
 	TASKS, .sample = "youngest_task", .task = 3,
@@ -404,9 +405,19 @@ FIXTURE_TEARDOWN(loaders)
 	tree_remove(&self->tree);
 }
 
+/* A floor of 16 MB, as near as a percentage of this machine comes. */
 TEST_F_TIMEOUT(loaders, floor_of_tenant_prio, TEST_TIMEOUT_S)
 {
-	ASSERT_EQ(0, system("tenant_prio --pin " PIN_DIR " --floor 5% A=-10 B=-5 C=10"));
+	char command[TEXT_SIZE];
+	struct sysinfo machine;
+	unsigned long total_mb;
+
+	ASSERT_EQ(0, sysinfo(&machine));
+	total_mb = ((__u64)machine.totalram * machine.mem_unit) >> 20;
+	snprintf(command, sizeof(command),
+		 "tenant_prio --pin " PIN_DIR " --floor %lu%% A=-10 B=-5 C=10",
+		 total_mb > 1600 ? 1 : 1600 / total_mb);
+	ASSERT_EQ(0, system(command));
 	ASSERT_EQ(0, raise_oom_sysrq());
 	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
 	check_victims(_metadata, self->recorder, &self->tree, "B");
