@@ -55,9 +55,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "cgroup_path.h"
 #include "psi_kill.skel.h"
 
-#define CGROUP_ROOT	"/sys/fs/cgroup"
 #define MACHINE_PSI	"/proc/pressure/memory"
 #define MAX_LEVELS	64
 
@@ -339,35 +339,6 @@ static int tell_ready(void)
 	if (fd >= 0)
 		close(fd);
 	return err ? -1 : 0;
-}
-
-/* The path behind an id, "id N" if it is gone. */
-static const char *path_of(__u64 id, char *path, size_t size)
-{
-	union {
-		struct file_handle handle;
-		char room[sizeof(struct file_handle) + sizeof(id)];
-	} u = { .handle.handle_bytes = sizeof(id), .handle.handle_type = 0xfe };
-	int mount_fd = open(CGROUP_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char proc[32], full[PATH_MAX];
-	ssize_t len = -1;
-	int fd;
-
-	memcpy(u.handle.f_handle, &id, sizeof(id));
-	fd = open_by_handle_at(mount_fd, &u.handle, O_PATH | O_CLOEXEC);
-	if (fd >= 0) {
-		snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-		len = readlink(proc, full, sizeof(full) - 1);
-		close(fd);
-	}
-	close(mount_fd);
-	full[len < 0 ? 0 : len] = '\0';
-	if (strncmp(full, CGROUP_ROOT, strlen(CGROUP_ROOT)))
-		snprintf(path, size, "id %llu", id);
-	else
-		snprintf(path, size, "%s", full[strlen(CGROUP_ROOT)] ?
-			 full + strlen(CGROUP_ROOT) : "/");
-	return path;
 }
 
 static void rehearse(const struct monitor *monitor)
