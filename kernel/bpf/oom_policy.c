@@ -508,19 +508,20 @@ BTF_ID_FLAGS(func, bpf_oom_policy_kill, KF_SLEEPABLE)
 BTF_KFUNCS_END(oom_policy_kill_kfuncs)
 
 /*
- * A sleepable program can be anywhere, with any lock held. One that is not sleepable
- * gets here from a bpf_wq callback only, with no lock held and with the rights of a
- * kernel thread: its loader has to have them.
+ * A bpf_wq callback, which a program of any type may start, has the rights of a
+ * kernel thread: whoever loads it has to have them. A sleepable program can be
+ * anywhere, with any lock held, but for one that is run by a system call. One that is
+ * not sleepable gets here from a callback only, with no lock held.
  */
 static int oom_policy_kill_filter(const struct bpf_prog *prog, u32 kfunc_id)
 {
-	if (!btf_id_set8_contains(&oom_policy_kill_kfuncs, kfunc_id) ||
-	    prog->type == BPF_PROG_TYPE_SYSCALL)
+	if (!btf_id_set8_contains(&oom_policy_kill_kfuncs, kfunc_id))
 		return 0;
-	if (prog->type == BPF_PROG_TYPE_OOM_POLICY || prog->sleepable ||
-	    !capable(CAP_SYS_ADMIN))
+	if (!capable(CAP_SYS_ADMIN))
 		return -EACCES;
-	return 0;
+	if (prog->type == BPF_PROG_TYPE_SYSCALL)
+		return 0;
+	return prog->type == BPF_PROG_TYPE_OOM_POLICY || prog->sleepable ? -EACCES : 0;
 }
 
 static const struct btf_kfunc_id_set oom_policy_kill_kfunc_set = {

@@ -202,6 +202,8 @@ static int find_scope(struct monitor *monitor)
 	char full[2 * PATH_MAX];
 	size_t len;
 
+	if (!*path)
+		return fail("a cgroup is missing: '/' is the whole machine");
 	if (!strncmp(path, CGROUP_ROOT, strlen(CGROUP_ROOT)))
 		path += strlen(CGROUP_ROOT);
 	path += strspn(path, "/");
@@ -243,8 +245,8 @@ static int load_kill(struct monitor *monitor)
 		return fail("cannot open the program: %s", strerror(errno));
 	skel->bss->scope_id = monitor->scope_id;
 	err = psi_kill__load(skel);
-	if (err == -EPERM)
-		return fail("no permission to load the program: it takes CAP_BPF and CAP_PERFMON");
+	if (err == -EPERM || err == -EACCES)
+		return fail("no permission to load the program: it takes CAP_SYS_ADMIN");
 	if (err)
 		return fail("the kernel refused the program (has it CONFIG_BPF_OOM_POLICY?): %s",
 			    strerror(-err));
