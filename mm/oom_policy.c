@@ -260,6 +260,7 @@ struct oom_policy_event {
 	enum oom_walk_choice how;
 	bool badness;
 	int failed;
+	int tenant_failed;
 	u64 seq;
 	u64 start;
 	u64 deadline;
@@ -658,6 +659,15 @@ static void oom_policy_keep(const struct oom_match *match, struct mem_cgroup **k
 	kept[1] = match->runner.node;
 }
 
+/*
+ * One that is on its way in has no tasks of its own yet, and may be freed whoever
+ * refers to it if its way fails.
+ */
+static __always_inline bool oom_policy_online(const struct cgroup_subsys_state *css)
+{
+	return (READ_ONCE(css->flags) & (CSS_ONLINE | CSS_DYING)) == CSS_ONLINE;
+}
+
 static __always_inline bool oom_policy_eligible(const struct oom_policy_event *ev,
 						struct cgroup_subsys_state *css,
 						bool marked)
@@ -666,19 +676,20 @@ static __always_inline bool oom_policy_eligible(const struct oom_policy_event *e
 
 	/* The first is true of a leaf, and there are most of these. */
 	return (cgrp->nr_populated_csets || cgroup_is_populated(css->cgroup)) &&
-	       !css_is_dying(css) &&
+	       oom_policy_online(css) &&
 	       !(marked && oom_policy_marked(ev, mem_cgroup_from_css(css)));
 }
 
 /*
- * Let go of RCU for a moment. A dying css cannot be kept: do so at a later one.
+ * Let go of RCU for a moment. A css that is not online cannot be kept: do so at a
+ * later one.
  * Returns after how many more to come again.
  */
 static unsigned int oom_policy_pause(struct cgroup_subsys_state *css,
 				     const struct oom_match *match,
 				     struct mem_cgroup **kept)
 {
-	if (!css_tryget(css))
+	if (!oom_policy_online(css) || !css_tryget(css))
 		return 1;
 
 	oom_policy_keep(match, kept);
@@ -746,7 +757,10 @@ static int oom_policy_pass(struct oom_policy_event *ev, struct mem_cgroup *paren
 			    oom_policy_pass_children(ev, parent, match, false);
 }
 
-/* Levels at and below @level are chosen anew. */
+/*
+ * Levels at and below @level are chosen anew. What is left are winners at or above
+ * the cursor, which keeps them: a step has no reference on its winner.
+ */
 static void oom_policy_cut_steps(struct oom_policy_event *ev, unsigned int level)
 {
 	while (ev->nr_steps && ev->steps[ev->nr_steps - 1].level >= level)
@@ -796,6 +810,8 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	int ret;
 
 	ev->badness = false;
+	ev->ctx.level = parent->css.cgroup->level - ev->scope->css.cgroup->level + 1;
+	oom_policy_cut_steps(ev, ev->ctx.level);
 	if (READ_ONCE(parent->oom_group))
 		return OOM_WALK_SUBTREE;
 
@@ -807,9 +823,6 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	/* Even a chain of only children, which asks no program, has to end. */
 	if (oom_policy_ticked(ev) && oom_policy_expired(ev))
 		return -ETIME;
-
-	ev->ctx.level = parent->css.cgroup->level - ev->scope->css.cgroup->level + 1;
-	oom_policy_cut_steps(ev, ev->ctx.level);
 
 	if (mem_cgroup_is_root(parent))
 		oom_policy_play_root(ev, parent, &match);
@@ -988,50 +1001,6 @@ static struct mem_cgroup *oom_policy_get_tenant(struct oom_policy_event *ev)
 	return found;
 }
 
-/*
- * Where oom_badness() picked a task, the kernel has said which tenant; the
- * tenant's own policy says what inside. If it comes to nothing, the pick stands.
- */
-static int oom_policy_hand_over(struct oom_policy_event *ev)
-{
-	unsigned int level = ev->leaf->css.cgroup->level - ev->scope->css.cgroup->level;
-	struct task_struct *picked = ev->oc->chosen;
-	struct mem_cgroup *tenant;
-	int ret;
-
-	tenant = oom_policy_get_tenant(ev);
-	if (!tenant)
-		return 0;
-
-	ret = oom_policy_descend(ev, tenant);
-	if (ret > 0 || ret == -EBUSY) {
-		put_task_struct(picked);
-		return ret;
-	}
-
-	oom_policy_cut_steps(ev, level + 1);
-	oom_policy_put(ev->task_policy);
-	ev->task_policy = NULL;
-	ev->oc->chosen = picked;
-	ev->badness = true;
-	return 0;
-}
-
-/* 1 with a victim in oc->chosen, -EBUSY, -ESRCH or -ETIME. */
-static int oom_policy_decide(struct oom_policy_event *ev)
-{
-	int ret;
-
-	css_get(&ev->scope->css);
-	ret = oom_policy_descend(ev, ev->scope);
-	while (ret > 0 && ev->badness) {
-		ret = oom_policy_hand_over(ev);
-		if (!ret)
-			return 1;
-	}
-	return ret;
-}
-
 static int oom_policy_find_dying(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
@@ -1102,6 +1071,9 @@ static int oom_policy_find_slow(struct task_struct *task, void *arg)
 	    ev->start > task->signal->oom_policy.killed + ev->grace ||
 	    !oom_policy_holds_memory(task))
 		return 0;
+	/* What will be free elsewhere is of no use here. */
+	if (!ev->oc->memcg && !oom_cpuset_eligible(task, ev->oc))
+		return 0;
 
 	ev->oc->chosen = (void *)-1UL;
 	return 1;
@@ -1135,6 +1107,69 @@ static bool oom_policy_in_grace(struct oom_policy_event *ev)
 	return false;
 }
 
+/*
+ * Where oom_badness() picked a task, the kernel has said which tenant; the
+ * tenant's own policy says what inside. If it comes to nothing, the pick stands.
+ */
+static int oom_policy_hand_over(struct oom_policy_event *ev)
+{
+	unsigned int level = ev->leaf->css.cgroup->level - ev->scope->css.cgroup->level;
+	struct task_struct *picked = ev->oc->chosen;
+	struct oom_policy *policy = ev->policy;
+	struct mem_cgroup *tenant;
+	int ret = 0;
+
+	tenant = oom_policy_get_tenant(ev);
+	if (!tenant)
+		return 0;
+
+	if (policy)
+		bpf_link_inc(&policy->link);
+	/* Nobody has looked at the grace of one that is the first to be asked. */
+	if (!ev->first) {
+		oom_policy_enter(ev, tenant);
+		oom_policy_enter_tasks(ev, tenant);
+		ev->oc->chosen = NULL;
+		if (ev->first && oom_policy_in_grace(ev))
+			ret = -EINPROGRESS;
+	}
+	if (!ret)
+		ret = oom_policy_descend(ev, tenant);
+	else
+		mem_cgroup_put(tenant);
+	if (ret > 0 || ret == -EBUSY || ret == -EINPROGRESS) {
+		oom_policy_put(policy);
+		put_task_struct(picked);
+		return ret;
+	}
+
+	/* As it was when oom_badness() picked. */
+	oom_policy_cut_steps(ev, level + 1);
+	oom_policy_put(ev->task_policy);
+	ev->task_policy = NULL;
+	oom_policy_put(ev->policy);
+	ev->policy = policy;
+	ev->oc->chosen = picked;
+	ev->badness = true;
+	ev->tenant_failed = ret;
+	return 0;
+}
+
+/* 1 with a victim in oc->chosen, -EBUSY, -EINPROGRESS, -ESRCH or -ETIME. */
+static int oom_policy_decide(struct oom_policy_event *ev)
+{
+	int ret;
+
+	css_get(&ev->scope->css);
+	ret = oom_policy_descend(ev, ev->scope);
+	while (ret > 0 && ev->badness) {
+		ret = oom_policy_hand_over(ev);
+		if (!ret)
+			return 1;
+	}
+	return ret;
+}
+
 static void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 			     oom_policy_task_fn evaluate)
 {
@@ -1143,6 +1178,7 @@ static void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc
 	ev->scope = oc->memcg ?: root_mem_cgroup;
 	ev->badness = false;
 	ev->failed = 0;
+	ev->tenant_failed = 0;
 	ev->seq++;
 	ev->start = ktime_get_mono_fast_ns();
 	ev->tick = jiffies - 1;
@@ -1231,7 +1267,9 @@ static void oom_policy_count(struct oom_policy_event *ev, int ret)
 	ev->victim_id = memcg_cgroup_id(mem_cgroup_from_task(victim));
 	rcu_read_unlock();
 
-	if (ev->badness)
+	if (ev->tenant_failed)
+		oom_policy_count_fallback(ev, oom_policy_reason(ev->tenant_failed), ns);
+	else if (ev->badness)
 		oom_policy_count_fallback(ev, OOM_POLICY_ABSTAINED, ns);
 	oom_policy_count_kill(ev->badness ? ev->policy : ev->chooser, ev->victim_id);
 	oom_policy_count_kill(ev->task_policy, ev->victim_id);
@@ -1344,8 +1382,9 @@ void __oom_policy_report(struct oom_control *oc)
 	for (i = 0; i < ev->nr_steps; i++)
 		oom_policy_report_step(&ev->steps[i]);
 	if (ev->badness)
-		pr_info("no policy chose below %s: oom_badness() did\n",
-			memcg_path(ev->leaf));
+		pr_info("no policy chose below %s%s: oom_badness() did\n",
+			memcg_path(ev->leaf),
+			ev->tenant_failed == -ETIME ? " within its budget" : "");
 	if (ev->task_policy)
 		pr_info("task: the choice of link id %u among %u in %s\n",
 			ev->task_policy->link.id, ev->tasks.eligible,

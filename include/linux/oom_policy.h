@@ -111,6 +111,9 @@ static inline void oom_policy_victim_end(void) {}
 
 #endif /* CONFIG_BPF_OOM_POLICY */
 
+/* mm/oom_kill.c: would the death of this task help current? */
+bool oom_cpuset_eligible(struct task_struct *start, struct oom_control *oc);
+
 /* mm/oom_kill.c: what an early kill takes from an OOM, under oom_lock. */
 extern bool oom_killer_disabled;
 void select_bad_process(struct oom_control *oc);
