@@ -313,6 +313,38 @@ TEST_F_TIMEOUT(bpftool, monitor_leaves_nothing_behind, TEST_TIMEOUT_S)
 	runs(_metadata, 1, "ls /sys/kernel/tracing/instances | grep .");
 }
 
+TEST_F_TIMEOUT(bpftool, shows_who_ranks_the_tasks, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool oom attach " TASK_POLICY " / type task pin " PIN);
+	runs(_metadata, 0, "bpftool oom show /prod");
+	says(_metadata, "/: youngest_task (prog id ");
+	runs(_metadata, 0, "bpftool -j oom show /prod | jq -r '.policies[].attach_type'");
+	EXPECT_STREQ("oom_policy_task", shell_output);
+}
+
+/* A second bpffs on top: the list of mounts has two, each shows the same pins. */
+TEST_F_TIMEOUT(bpftool, detaches_once_where_pins_show_twice, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "mount -t bpf none /sys/fs/bpf");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " /batch");
+	runs(_metadata, 0, "bpftool oom detach /batch");
+	says(_metadata, "detached tenant_prio");
+	runs(_metadata, 1, "ls /sys/fs/bpf | grep .");
+	runs(_metadata, 0, "umount /sys/fs/bpf");
+}
+
+/* Tenants name their cgroups as they like. */
+TEST_F_TIMEOUT(bpftool, names_do_no_harm, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "mkdir \"/sys/fs/cgroup/prod/$(printf 'a\\033b')\"");
+	runs(_metadata, 0, "bpftool oom rank prod");
+	says(_metadata, "/prod/a?b: no processes");
+	runs(_metadata, 0, "bpftool -j oom rank prod | jq -c '.children[].cgroup' | grep a");
+	EXPECT_STREQ("\"/prod/a\\u001bb\"", shell_output);
+	runs(_metadata, 0, "rmdir /sys/fs/cgroup/prod/a?b");
+}
+
 TEST_F_TIMEOUT(bpftool, attach_and_detach_in_json, TEST_TIMEOUT_S)
 {
 	runs(_metadata, 0, "bpftool -j oom attach " POLICY

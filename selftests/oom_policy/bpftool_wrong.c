@@ -69,6 +69,13 @@ FIXTURE_VARIANT_ADD(wrong, cgroup_v1)
 	.says = V1_MOUNT " is a cgroup of version 1, which has no OOM policies",
 };
 
+/* As from "$CGROUP" that is not set: not the whole machine. */
+FIXTURE_VARIANT_ADD(wrong, empty_cgroup)
+{
+	.command = "detach ''",
+	.says = "a cgroup is missing: '/' is the root",
+};
+
 FIXTURE_VARIANT_ADD(wrong, show_two_cgroups)
 {
 	.command = "show A B",

@@ -78,18 +78,18 @@ void oom_policy_dump_plain(const struct bpf_link_info *info)
 	char *path = oom_cgroup_path(info->oom_policy.cgroup_id);
 	size_t i;
 
-	printf("\n\tcgroup_id %llu  ", info->oom_policy.cgroup_id);
+	oom_printf("\n\tcgroup_id %llu  ", info->oom_policy.cgroup_id);
 	if (path)
-		printf("cgroup %s  ", path);
+		oom_printf("cgroup %s  ", path);
 	if (type)
-		printf("attach_type %s  ", type);
+		oom_printf("attach_type %s  ", type);
 	else
-		printf("attach_type %u  ", info->oom_policy.attach_type);
-	printf("flags %#x  budget_us %u  grace_ms %u", info->oom_policy.flags,
-	       info->oom_policy.budget_us, info->oom_policy.grace_ms);
+		oom_printf("attach_type %u  ", info->oom_policy.attach_type);
+	oom_printf("flags %#x  budget_us %u  grace_ms %u", info->oom_policy.flags,
+		   info->oom_policy.budget_us, info->oom_policy.grace_ms);
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
-		printf("%s%s %llu", i % 3 ? "  " : "\n\t", counters[i].name,
-		       counter_value(info, &counters[i]));
+		oom_printf("%s%s %llu", i % 3 ? "  " : "\n\t", counters[i].name,
+			   counter_value(info, &counters[i]));
 	free(path);
 }
 
@@ -168,16 +168,16 @@ static void show_flags_plain(__u32 bits)
 	size_t i;
 
 	if (!bits)
-		printf("flags none");
+		oom_printf("flags none");
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
 		if (bits & flags[i].bit) {
-			printf("%s%s", sep, flags[i].name);
+			oom_printf("%s%s", sep, flags[i].name);
 			sep = ",";
 		}
 		bits &= ~flags[i].bit;
 	}
 	if (bits)
-		printf("%s%#x", sep, bits);
+		oom_printf("%s%#x", sep, bits);
 }
 
 static void show_fallbacks_plain(const struct bpf_link_info *info)
@@ -191,14 +191,14 @@ static void show_fallbacks_plain(const struct bpf_link_info *info)
 		if (!is_prefix(prefix, counters[i].name) || !counter_value(info, &counters[i]))
 			continue;
 		any = true;
-		printf("%s", sep);
+		oom_printf("%s", sep);
 		for (c = counters[i].name + strlen(prefix); *c; c++)
 			putchar(*c == '_' ? ' ' : *c);
-		printf(" %llu", counter_value(info, &counters[i]));
+		oom_printf(" %llu", counter_value(info, &counters[i]));
 		sep = ", ";
 	}
 	if (!any)
-		printf("  fallbacks none");
+		oom_printf("  fallbacks none");
 }
 
 static void show_pins_plain(struct hashmap *pins, __u32 id)
@@ -207,11 +207,11 @@ static void show_pins_plain(struct hashmap *pins, __u32 id)
 	bool pinned = false;
 
 	hashmap__for_each_key_entry(pins, entry, id) {
-		printf(", pinned %s", (char *)entry->pvalue);
+		oom_printf(", pinned %s", (char *)entry->pvalue);
 		pinned = true;
 	}
 	if (!pinned)
-		printf(", not pinned");
+		oom_printf(", not pinned");
 }
 
 /* @indent: what stands to the left of the lines after the first. */
@@ -223,27 +223,27 @@ static void show_policy_plain(const struct oom_policy *policy, struct hashmap *p
 	char *victim;
 
 	get_prog_name(info->prog_id, name, sizeof(name));
-	printf("%s: %s (prog id %u), link id %u%s", policy->path ?: "detached", name,
-	       info->prog_id, info->id, type_note(policy));
+	oom_printf("%s: %s (prog id %u), link id %u%s", policy->path ?: "detached", name,
+		   info->prog_id, info->id, type_note(policy));
 	show_pins_plain(pins, info->id);
 
-	printf("\n%s", indent);
+	oom_printf("\n%s", indent);
 	show_flags_plain(info->oom_policy.flags);
-	printf("  budget %u us", info->oom_policy.budget_us);
+	oom_printf("  budget %u us", info->oom_policy.budget_us);
 	if (info->oom_policy.grace_ms)
-		printf("  grace %u ms", info->oom_policy.grace_ms);
+		oom_printf("  grace %u ms", info->oom_policy.grace_ms);
 
-	printf("\n%sselections %llu  comparisons %llu  kills %llu", indent,
-	       info->oom_policy.selections, info->oom_policy.comparisons,
-	       info->oom_policy.kills);
+	oom_printf("\n%sselections %llu  comparisons %llu  kills %llu", indent,
+		   info->oom_policy.selections, info->oom_policy.comparisons,
+		   info->oom_policy.kills);
 	if (info->oom_policy.last_victim_cgroup_id) {
 		victim = oom_cgroup_name(info->oom_policy.last_victim_cgroup_id);
-		printf("  last victim %s", victim ?: "?");
+		oom_printf("  last victim %s", victim ?: "?");
 		free(victim);
 	}
 
-	printf("\n%slast %llu us  worst %llu us", indent, info->oom_policy.last_ns / 1000,
-	       info->oom_policy.worst_ns / 1000);
+	oom_printf("\n%slast %llu us  worst %llu us", indent, info->oom_policy.last_ns / 1000,
+		   info->oom_policy.worst_ns / 1000);
 	show_fallbacks_plain(info);
 	putchar('\n');
 }
@@ -287,7 +287,7 @@ static void show_policy_json(const struct oom_policy *policy, struct hashmap *pi
 struct show {
 	const struct oom_policy *list;
 	int nr;
-	const struct oom_policy *ruling;
+	const struct oom_policy *ruling[2];	/* cgroups and tasks */
 	const char *path;
 	struct hashmap *pins;
 };
@@ -298,7 +298,7 @@ static bool is_shown(const struct show *show, int i)
 
 	if (!show->path)
 		return true;
-	return policy == show->ruling ||
+	return policy == show->ruling[0] || policy == show->ruling[1] ||
 	       (policy->path && oom_path_below(policy->path, show->path));
 }
 
@@ -331,7 +331,7 @@ static void show_below_plain(const struct show *show, int parent, const char *pr
 	for (i = next_child(show, parent, parent); i >= 0; i = next) {
 		next = next_child(show, parent, i);
 		if (parent >= 0) {
-			printf("%s%c-- ", prefix, next < 0 ? '`' : '|');
+			oom_printf("%s%c-- ", prefix, next < 0 ? '`' : '|');
 			snprintf(indent, sizeof(indent), "%.200s%c   ", prefix,
 				 next < 0 ? ' ' : '|');
 		} else {
@@ -375,8 +375,10 @@ static int do_show(int argc, char **argv)
 	show.nr = oom_policies(&show.list);
 	if (show.nr < 0)
 		goto out;
-	if (show.path)
-		show.ruling = oom_policy_ruling(show.path, BPF_OOM_POLICY);
+	if (show.path) {
+		show.ruling[0] = oom_policy_ruling(show.path, BPF_OOM_POLICY);
+		show.ruling[1] = oom_policy_ruling(show.path, BPF_OOM_POLICY_TASK);
+	}
 	show.pins = find_pins();
 	if (!show.pins)
 		goto out;
@@ -602,8 +604,8 @@ static void tell_link(const char *done, const struct oom_judge *judge, __u32 lin
 		      const struct oom_cgroup *cgroup, const char *pin)
 {
 	if (!json_output) {
-		printf("%s %s (prog id %u) at %s, link id %u%s%s\n", done, judge->name,
-		       judge->id, cgroup->path, link_id, pin ? ", pinned " : "", pin ?: "");
+		oom_printf("%s %s (prog id %u) at %s, link id %u%s%s\n", done, judge->name,
+			   judge->id, cgroup->path, link_id, pin ? ", pinned " : "", pin ?: "");
 		return;
 	}
 	jsonw_start_object(json_wtr);
@@ -775,7 +777,8 @@ static int unpin(struct hashmap *pins, __u32 id)
 	struct hashmap_entry *entry;
 
 	hashmap__for_each_key_entry(pins, entry, id) {
-		if (unlink(entry->pvalue)) {
+		/* A bpffs that is mounted twice shows each pin twice. */
+		if (unlink(entry->pvalue) && errno != ENOENT) {
 			p_err("detached, but cannot remove the pin %s: %s",
 			      (char *)entry->pvalue, strerror(errno));
 			return -1;
@@ -949,9 +952,9 @@ static void show_priority(__u64 id, const char *path, __s64 priority, bool set)
 		jsonw_bool_field(json_wtr, "set", set);
 		jsonw_end_object(json_wtr);
 	} else if (path) {
-		printf("%20lld  %s%s\n", priority, path, set ? "" : " (not set)");
+		oom_printf("%20lld  %s%s\n", priority, path, set ? "" : " (not set)");
 	} else {
-		printf("%20lld  cgroup id %llu (gone)\n", priority, id);
+		oom_printf("%20lld  cgroup id %llu (gone)\n", priority, id);
 	}
 }
 

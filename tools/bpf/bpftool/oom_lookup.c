@@ -9,11 +9,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <mntent.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +158,29 @@ char *oom_cgroup_name(__u64 id)
 	return path;
 }
 
+/*
+ * printf() for all that has names in it: a tenant chooses those of its cgroups and
+ * processes, and must not get at the terminal of whoever looks at them.
+ */
+int oom_printf(const char *fmt, ...)
+{
+	va_list args;
+	char *text, *c;
+	int n;
+
+	va_start(args, fmt);
+	n = vasprintf(&text, fmt, args);
+	va_end(args);
+	if (n < 0)
+		return n;
+	for (c = text; *c; c++)
+		if (iscntrl((unsigned char)*c) && *c != '\n' && *c != '\t')
+			*c = '?';
+	fputs(text, stdout);
+	free(text);
+	return n;
+}
+
 void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path)
 {
 	char id_key[64];
@@ -189,6 +214,10 @@ int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup)
 	int fd;
 
 	cgroup->path = NULL;
+	if (!*arg) {
+		p_err("a cgroup is missing: '/' is the root");
+		return -1;
+	}
 	if (find_mount())
 		return -1;
 
@@ -421,24 +450,25 @@ static int add_child(struct oom_child **children, int *nr, int dir_fd,
 int oom_children(const char *parent, struct oom_child **children)
 {
 	struct dirent *entry;
-	int fd, nr = 0;
+	char *full;
+	int nr = 0;
 	DIR *dir;
 
 	*children = NULL;
-	fd = oom_cgroup_open(parent);
-	if (fd < 0)
-		return -1;
-	dir = fdopendir(fd);
+	full = full_path(parent, "");
+	dir = full ? opendir(full) : NULL;
+	free(full);
+	if (!dir && errno == ENOENT)
+		return 0;
 	if (!dir) {
 		p_err("cannot list cgroup %s: %s", parent, strerror(errno));
-		close(fd);
 		return -1;
 	}
 	while ((entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
 		    !strcmp(entry->d_name, ".."))
 			continue;
-		if (add_child(children, &nr, fd, parent, entry->d_name)) {
+		if (add_child(children, &nr, dirfd(dir), parent, entry->d_name)) {
 			p_err("mem alloc failed");
 			oom_children_free(*children, nr);
 			closedir(dir);

@@ -195,22 +195,22 @@ static void print_plain(const struct event *event, const char *when)
 	char *scope = oom_cgroup_name(event->scope_id);
 	char *victim = oom_cgroup_name(event->victim_id);
 
-	printf("%s  scope %s", when, scope ?: "?");
+	oom_printf("%s  scope %s", when, scope ?: "?");
 	if (event->victim_id)
-		printf("  victim %s", victim ?: "?");
+		oom_printf("  victim %s", victim ?: "?");
 	if (event->pid)
-		printf("  task %s/%d", event->comm[0] ? event->comm : "?", event->pid);
+		oom_printf("  task %s/%d", event->comm[0] ? event->comm : "?", event->pid);
 	if (event->killed > 1)
-		printf(" and %u more", event->killed - 1);
+		oom_printf(" and %u more", event->killed - 1);
 	if (event->killed)
-		printf("  rss %llu kB", event->rss_kb);
+		oom_printf("  rss %llu kB", event->rss_kb);
 	if (event->victim_id)
-		printf("  compared %u", event->compared);
-	printf("  took %llu us", event->ns / 1000);
+		oom_printf("  compared %u", event->compared);
+	oom_printf("  took %llu us", event->ns / 1000);
 	if (event->reason[0])
-		printf("  fallback: %s", event->reason);
+		oom_printf("  fallback: %s", event->reason);
 	if (event->repeated > 1)
-		printf(" (%u times)", event->repeated);
+		oom_printf(" (%u times)", event->repeated);
 	putchar('\n');
 	free(scope);
 	free(victim);

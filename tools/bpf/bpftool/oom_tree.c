@@ -128,8 +128,8 @@ static void explain_compare(const struct oom_judge *judge, int err, const char *
 		explain_test_run(judge, err, a);
 }
 
-/* The verdict; notes what the program has seen. */
-static int run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
+/* The verdict, or -errno without a word; notes what the program has seen. */
+static int ask(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	struct bpf_oom_ctx ctx = { .cgroup_id_1 = a->id, .cgroup_id_2 = b->id };
@@ -141,15 +141,34 @@ static int run(const struct oom_judge *judge, struct oom_child *a, struct oom_ch
 	opts.ctx_out = &seen;
 	opts.ctx_size_out = sizeof(seen);
 	err = bpf_prog_test_run_opts(judge->fd, &opts);
-	if (err) {
-		explain_compare(judge, -err, a->path, b->path);
-		return -1;
-	}
+	if (err)
+		return err;
 	a->usage = seen.usage_1;
 	a->swap = seen.swap_1;
 	b->usage = seen.usage_2;
 	b->swap = seen.swap_2;
 	return opts.retval;
+}
+
+static int run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
+{
+	int verdict = ask(judge, a, b);
+
+	if (verdict >= 0)
+		return verdict;
+	explain_compare(judge, -verdict, a->path, b->path);
+	return -1;
+}
+
+/* The same for one pair of many: ABSTAIN, which contradicts nobody, if one is gone. */
+static int run_if_there(const struct oom_judge *judge, struct oom_child *a,
+			struct oom_child *b)
+{
+	int verdict = ask(judge, a, b);
+
+	if (verdict == -ENOENT || verdict == -EXDEV)
+		return BPF_OOM_ABSTAIN;
+	return verdict < 0 ? run(judge, a, b) : verdict;
 }
 
 /* The kernel's own rule for equals. */
@@ -189,11 +208,11 @@ static void judge_json(const struct oom_judge *judge)
 
 static void judge_plain(const struct oom_judge *judge)
 {
-	printf("%s (prog id %u)", judge->name, judge->id);
+	oom_printf("%s (prog id %u)", judge->name, judge->id);
 	if (judge->policy)
-		printf(", attached to %s", judge->policy->path);
+		oom_printf(", attached to %s", judge->policy->path);
 	else
-		printf(", not attached");
+		oom_printf(", not attached");
 }
 
 static void child_json(const struct oom_judge *judge, const struct oom_child *child)
@@ -286,7 +305,7 @@ static int find_siblings(struct pair *pair)
 static void compare_row(const char *what, unsigned long long a, unsigned long long b,
 			int width)
 {
-	printf("  %-10s %*llu  %*llu\n", what, width, a, width, b);
+	oom_printf("  %-10s %*llu  %*llu\n", what, width, a, width, b);
 }
 
 static void compare_plain(const struct pair *pair)
@@ -302,36 +321,36 @@ static void compare_plain(const struct pair *pair)
 	}
 
 	if (!are_siblings(pair))
-		printf("%s and %s are no siblings: their paths part below %s\n",
-		       pair->asked[0].path, pair->asked[1].path, pair->parent);
-	printf("children of %s, compared by ", pair->parent);
+		oom_printf("%s and %s are no siblings: their paths part below %s\n",
+			   pair->asked[0].path, pair->asked[1].path, pair->parent);
+	oom_printf("children of %s, compared by ", pair->parent);
 	judge_plain(&pair->judge);
-	printf("\n  %-10s %*s  %*s\n", "", width, a->path, width, b->path);
+	oom_printf("\n  %-10s %*s  %*s\n", "", width, a->path, width, b->path);
 	if (pair->judge.priorities >= 0)
-		printf("  %-10s %*lld  %*lld\n", "priority", width, prio[0], width, prio[1]);
+		oom_printf("  %-10s %*lld  %*lld\n", "priority", width, prio[0], width, prio[1]);
 	compare_row("usage kB", a->usage / 1024, b->usage / 1024, width);
 	compare_row("swap kB", a->swap / 1024, b->swap / 1024, width);
 	for (i = 0; i < 2; i++)
 		if (pair->child[i].out)
-			printf("%s takes no part now: %s\n", pair->child[i].path,
-			       pair->child[i].out);
+			oom_printf("%s takes no part now: %s\n", pair->child[i].path,
+				   pair->child[i].out);
 
-	printf("verdict: %s", verdict_name(pair->verdict));
+	oom_printf("verdict: %s", verdict_name(pair->verdict));
 	switch (pair->verdict) {
 	case BPF_OOM_FIRST:
 	case BPF_OOM_SECOND:
-		printf(", %s is the better victim", pair->first->path);
+		oom_printf(", %s is the better victim", pair->first->path);
 		break;
 	case BPF_OOM_EQUAL:
-		printf(", no preference: the kernel takes %s",
-		       a->usage != b->usage ? "the larger usage" :
-		       a->swap != b->swap ? "the larger swap" : "the lower cgroup id");
+		oom_printf(", no preference: the kernel takes %s",
+			   a->usage != b->usage ? "the larger usage" :
+			   a->swap != b->swap ? "the larger swap" : "the lower cgroup id");
 		break;
 	default:
-		printf(", oom_badness() picks below %s", pair->parent);
+		oom_printf(", oom_badness() picks below %s", pair->parent);
 	}
 	if (pair->first)
-		printf("\ndies first: %s\n", pair->first->path);
+		oom_printf("\ndies first: %s\n", pair->first->path);
 	else
 		putchar('\n');
 }
@@ -467,35 +486,35 @@ static void rank_line(const struct ranking *r, const struct oom_child *child, in
 	__s64 priority;
 
 	if (place)
-		printf("%4d", place);
+		oom_printf("%4d", place);
 	else
-		printf("   -");
-	printf(" %12llu %12llu", child->usage / 1024, child->swap / 1024);
+		oom_printf("   -");
+	oom_printf(" %12llu %12llu", child->usage / 1024, child->swap / 1024);
 	if (r->judge.priorities >= 0) {
 		oom_priority_get(&r->judge, child->id, &priority);
-		printf(" %12lld", priority);
+		oom_printf(" %12lld", priority);
 	}
-	printf("  %s%s%s\n", child->path, child->out ? ": " : "", child->out ?: "");
+	oom_printf("  %s%s%s\n", child->path, child->out ? ": " : "", child->out ?: "");
 }
 
 static void rank_plain(const struct ranking *r)
 {
 	int i;
 
-	printf("children of %s, compared by ", r->scope.path);
+	oom_printf("children of %s, compared by ", r->scope.path);
 	judge_plain(&r->judge);
-	printf("\nRANK %12s %12s", "USAGE kB", "SWAP kB");
+	oom_printf("\nRANK %12s %12s", "USAGE kB", "SWAP kB");
 	if (r->judge.priorities >= 0)
-		printf(" %12s", "PRIORITY");
-	printf("  CGROUP\n");
+		oom_printf(" %12s", "PRIORITY");
+	oom_printf("  CGROUP\n");
 	for (i = 0; i < r->nr_eligible; i++)
 		rank_line(r, r->order[i], i < r->nr_ranked ? i + 1 : 0);
 	for (i = 0; i < r->nr; i++)
 		if (r->children[i].out)
 			rank_line(r, &r->children[i], 0);
 	if (r->abstained[0])
-		printf("abstains between %s and %s: oom_badness() picks below %s\n",
-		       r->abstained[0]->path, r->abstained[1]->path, r->scope.path);
+		oom_printf("abstains between %s and %s: oom_badness() picks below %s\n",
+			   r->abstained[0]->path, r->abstained[1]->path, r->scope.path);
 }
 
 static void rank_child_json(const struct ranking *r, const struct oom_child *child, int place)
@@ -751,14 +770,14 @@ static void print_drawing(const struct drawing *d)
 		const struct line *line = &d->lines[i];
 
 		if (colour)
-			printf("%s", colours[line->kind]);
+			oom_printf("%s", colours[line->kind]);
 		if (line->values)
-			printf("%-*s%s", width, line->tree, line->values);
+			oom_printf("%-*s%s", width, line->tree, line->values);
 		else
-			printf("%s", line->tree);
+			oom_printf("%s", line->tree);
 		if (line->note)
-			printf("  %s", line->note);
-		printf("%s\n", colour ? "\033[0m" : "");
+			oom_printf("  %s", line->note);
+		oom_printf("%s\n", colour ? "\033[0m" : "");
 	}
 }
 
@@ -908,20 +927,20 @@ static int select_plain(const struct selection *s)
 		goto out;
 	}
 	print_drawing(&d);
-	printf("victim: process %u (%s) of %s, oom_score_adj %d\n", s->victim.pid_1, s->comm,
-	       s->victim_path, s->victim.oom_score_adj_1);
+	oom_printf("victim: process %u (%s) of %s, oom_score_adj %d\n", s->victim.pid_1, s->comm,
+		   s->victim_path, s->victim.oom_score_adj_1);
 	if (s->dies_with)
-		printf("with it: every process of %s (%s)\n", s->dies_with, s->why);
+		oom_printf("with it: every process of %s (%s)\n", s->dies_with, s->why);
 	if (s->task_policy)
-		printf("among the processes there rules link id %u, attached to %s\n",
-		       s->task_policy->info.id, s->task_policy->path);
+		oom_printf("among the processes there rules link id %u, attached to %s\n",
+			   s->task_policy->info.id, s->task_policy->path);
 	if (s->judge.policy && strcmp(s->scope.path, "/") &&
 	    !(s->judge.policy->info.oom_policy.flags & BPF_F_OOM_POLICY_MEMCG))
-		printf("attached without the flag memcg: not asked when %s meets its limit\n",
-		       s->scope.path);
-	printf("rehearsed in %u us by ", s->ns / 1000);
+		oom_printf("attached without the flag memcg: not asked when %s meets its limit\n",
+			   s->scope.path);
+	oom_printf("rehearsed in %u us by ", s->ns / 1000);
 	judge_plain(&s->judge);
-	printf("; nobody was killed\n");
+	oom_printf("; nobody was killed\n");
 	err = 0;
 out:
 	free_drawing(&d);
@@ -1131,8 +1150,8 @@ static int is_asymmetric(const struct oom_judge *judge, struct oom_child *a,
 	int i;
 
 	for (i = 0; i < CONFIRMATIONS; i++) {
-		verdict[0] = run(judge, a, b);
-		verdict[1] = run(judge, b, a);
+		verdict[0] = run_if_there(judge, a, b);
+		verdict[1] = run_if_there(judge, b, a);
 		if (verdict[0] < 0 || verdict[1] < 0)
 			return -1;
 		if (verdict[0] == mirrored(verdict[1]))
@@ -1156,7 +1175,7 @@ static int is_circle(const struct oom_judge *judge, struct oom_child **c)
 				a = b;
 				b = swap;
 			}
-			verdict = run(judge, a, b);
+			verdict = run_if_there(judge, a, b);
 			if (verdict < 0)
 				return -1;
 			if (dies_first(verdict, a, b) != c[n])
@@ -1293,15 +1312,26 @@ static int check_tree(struct inquiry *q, const char *parent)
 
 static void level_plain(const struct level *level)
 {
-	printf("%s: %d children (pairs: %llu, triples: %llu), compared by %s (prog id %u)\n",
-	       level->parent, level->children, level->pairs, level->triples,
-	       level->prog_name, level->prog_id);
+	oom_printf("%s: %d children (pairs: %llu, triples: %llu), compared by %s (prog id %u)\n",
+		   level->parent, level->children, level->pairs, level->triples,
+		   level->prog_name, level->prog_id);
+}
+
+static void offence_plain(const struct offence *o)
+{
+	if (o->nr == 2)
+		oom_printf("not antisymmetric: run(%s, %s) says %s, run(%s, %s) says %s\n",
+			   o->path[0], o->path[1], verdict_name(o->verdict[0]),
+			   o->path[1], o->path[0], verdict_name(o->verdict[1]));
+	else
+		oom_printf("not transitive: %s dies before %s, %s before %s, %s before %s\n",
+			   o->path[0], o->path[1], o->path[1], o->path[2], o->path[2],
+			   o->path[0]);
 }
 
 static void check_plain(const struct inquiry *q)
 {
 	unsigned long long pairs = 0, triples = 0;
-	const struct offence *o;
 	int i;
 
 	for (i = 0; i < q->nr_levels; i++) {
@@ -1311,19 +1341,10 @@ static void check_plain(const struct inquiry *q)
 		pairs += level->pairs;
 		triples += level->triples;
 	}
-	for (i = 0; i < q->nr_offences; i++) {
-		o = &q->offences[i];
-		if (o->nr == 2)
-			printf("not antisymmetric: run(%s, %s) says %s, run(%s, %s) says %s\n",
-			       o->path[0], o->path[1], verdict_name(o->verdict[0]),
-			       o->path[1], o->path[0], verdict_name(o->verdict[1]));
-		else
-			printf("not transitive: %s dies before %s, %s before %s, %s before %s\n",
-			       o->path[0], o->path[1], o->path[1], o->path[2], o->path[2],
-			       o->path[0]);
-	}
-	printf("contradictions: %d (pairs: %llu, triples: %llu)\n", q->nr_offences, pairs,
-	       triples);
+	for (i = 0; i < q->nr_offences; i++)
+		offence_plain(&q->offences[i]);
+	oom_printf("contradictions: %d (pairs: %llu, triples: %llu)\n", q->nr_offences, pairs,
+		   triples);
 }
 
 static void offences_json(const struct inquiry *q, int nr, const char *name)
