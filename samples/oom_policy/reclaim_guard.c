@@ -134,22 +134,25 @@ static int find_scope(void)
 		struct file_handle handle;
 		char room[sizeof(struct file_handle) + sizeof(__u64)];
 	} u = { .handle.handle_bytes = sizeof(__u64) };
+	char full[2 * PATH_MAX], real[PATH_MAX];
 	const char *path = cgroup, *c;
-	char full[2 * PATH_MAX];
 	struct statfs fs;
 	int mount_id;
 
+	if (!*path)
+		return fail("a cgroup is missing: '/' is the whole machine");
 	if (!strncmp(path, CGROUP_ROOT, strlen(CGROUP_ROOT)))
 		path += strlen(CGROUP_ROOT);
 	snprintf(full, sizeof(full), CGROUP_ROOT "/%s", path);
 	if (statfs(full, &fs))
 		return fail("cannot open cgroup %s: %s", full, strerror(errno));
-	if (fs.f_type != CGROUP2_SUPER_MAGIC ||
-	    name_to_handle_at(AT_FDCWD, full, &u.handle, &mount_id, 0))
+	if (fs.f_type != CGROUP2_SUPER_MAGIC || !realpath(full, real) ||
+	    strncmp(real, CGROUP_ROOT, strlen(CGROUP_ROOT)) ||
+	    name_to_handle_at(AT_FDCWD, real, &u.handle, &mount_id, 0))
 		return fail("not a cgroup of cgroup v2: %s", full);
 	memcpy(&rule.scope_id, u.handle.f_handle, sizeof(rule.scope_id));
-	for (c = path; *c; c++)
-		rule.scope_level += *c != '/' && (c == path || c[-1] == '/');
+	for (c = real + strlen(CGROUP_ROOT); *c; c++)
+		rule.scope_level += *c == '/';
 	return 0;
 }
 
@@ -160,7 +163,7 @@ static int load_guard(struct reclaim_guard *skel)
 
 	skel->data->guard_rule = rule;
 	err = reclaim_guard__load(skel);
-	if (err == -EPERM)
+	if (err == -EPERM || err == -EACCES)
 		return fail("no permission to load the guard: it takes CAP_SYS_ADMIN");
 	if (err)
 		return fail("the kernel refused the guard (has it CONFIG_BPF_OOM_POLICY?): %s",

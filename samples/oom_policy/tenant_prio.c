@@ -102,6 +102,8 @@ static int open_cgroup(const char *path)
 	struct statfs fs;
 	int fd;
 
+	if (!*path)
+		return fail("a cgroup is missing: '/' is the root");
 	if (!strncmp(path, cgroup_root, len) && (path[len] == '/' || !path[len]))
 		snprintf(full, sizeof(full), "%s", path);
 	else
