@@ -334,17 +334,32 @@ TEST_F_TIMEOUT(work, kills, TEST_TIMEOUT_S)
 	expect_victims(_metadata, self->policy, &self->tree, "T/a");
 }
 
-/* A callback has the rights of a kernel thread: who loads it needs them, too. */
-TEST(load_without_capability)
-{
-	struct early *early;
+/*
+ * A callback has the rights of a kernel thread: who loads one needs them, too, and
+ * any program may start one.
+ */
+FIXTURE(load) {};
 
-	ASSERT_EQ(0, keep_capabilities(CAP(BPF) | CAP(PERFMON)));
-	early = early_load(NULL);
+FIXTURE_VARIANT(load)
+{
+	const char *prog;	/* NULL: one that a system call runs */
+};
+
+FIXTURE_VARIANT_ADD(load, run_by_a_system_call) {};
+FIXTURE_VARIANT_ADD(load, callback) { .prog = "in_fault" };
+
+FIXTURE_SETUP(load) {}
+FIXTURE_TEARDOWN(load) {}
+
+TEST_F(load, without_capability)
+{
+	struct early *early = early_load(variant->prog);
+
 	EXPECT_NE(NULL, early);
 	early__destroy(early);
+	ASSERT_EQ(0, keep_capabilities(CAP(BPF) | CAP(PERFMON)));
 	libbpf_set_print(NULL);
-	EXPECT_EQ(NULL, early_load("in_fault"));
+	EXPECT_EQ(NULL, early_load(variant->prog));
 	EXPECT_EQ(EACCES, errno);
 }
 
@@ -362,6 +377,7 @@ FIXTURE_VARIANT(grace)
 {
 	const char *tree;
 	const char *scope;
+	const char *at;	/* of the policy; NULL: the root */
 	__u32 grace_ms;
 	bool sysrq;	/* asks for the second kill */
 	bool held;	/* it has to wait until the victim is gone */
@@ -379,6 +395,15 @@ FIXTURE_VARIANT_ADD(grace, holds_it_in_a_memcg)
 {
 	.tree = "T=0 T/a=0,16M,shared,threads T/b=1,16M",
 	.scope = "T",
+	.grace_ms = LONG_GRACE_MS,
+	.held = true,
+};
+
+FIXTURE_VARIANT_ADD(grace, of_a_tenant_holds_it)
+{
+	.tree = "T=0 T/a=0,32M,shared T/b=1,32M",
+	.scope = "",
+	.at = "T",
 	.grace_ms = LONG_GRACE_MS,
 	.held = true,
 };
@@ -417,7 +442,8 @@ FIXTURE_SETUP(grace)
 	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
-	self->link = attach(self->policy, "", BPF_F_OOM_POLICY_MEMCG, variant->grace_ms);
+	self->link = attach(self->policy, variant->at ?: "", BPF_F_OOM_POLICY_MEMCG,
+			    variant->grace_ms);
 	ASSERT_NE(NULL, self->link);
 	self->early = early_load(NULL);
 	ASSERT_NE(NULL, self->early);

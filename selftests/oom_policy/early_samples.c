@@ -222,6 +222,9 @@ static const struct {
 	{ "psi_kill --threshold 600 --window 500",
 	  "psi_kill: a threshold of 600 ms is never reached in a window of 500 ms" },
 	{ "psi_kill now", "psi_kill: what is 'now'? There are options only" },
+	{ "psi_kill --cgroup ''", "psi_kill: a cgroup is missing: '/' is the whole machine" },
+	{ "reclaim_guard --cgroup ''",
+	  "reclaim_guard: a cgroup is missing: '/' is the whole machine" },
 	{ "psi_kill --cgroup nowhere",
 	  "psi_kill: cannot open cgroup /sys/fs/cgroup/nowhere: No such file or directory" },
 	{ "psi_kill --cgroup /sys/fs/cgroup/../bpf",
@@ -254,7 +257,7 @@ TEST_F_TIMEOUT(early_samples, wrong_options, TEST_TIMEOUT_S)
 	}
 	EXPECT_NE(0, shell_as_nobody("psi_kill"));
 	EXPECT_STREQ(shell_output,
-		     "psi_kill: no permission to load the program: it takes CAP_BPF and CAP_PERFMON");
+		     "psi_kill: no permission to load the program: it takes CAP_SYS_ADMIN");
 }
 
 static void start_guard(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
@@ -311,7 +314,7 @@ TEST_F_TIMEOUT(early_samples, reclaim_guard_waits_for_the_victim, TEST_TIMEOUT_S
 {
 	set_up(_metadata, self, SLOW_TREE, LONG_GRACE_MS);
 	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
-	start_guard(_metadata, self, "--cgroup P --stall 5 --window 500 --pause 1");
+	start_guard(_metadata, self, "--cgroup ./P --stall 5 --window 500 --pause 1");
 	limit(_metadata, "memory.max", 1 << 20);
 	start_hog(_metadata, self);
 	EXPECT_TRUE(wait_until(guard_counts().put_off >= 2));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A shortage on one node: whoever has no memory there is no victim, be it bound
- * elsewhere by a cpuset or by a memory policy, and the next best one dies.
+ * elsewhere by a cpuset or by a memory policy, and the next best one dies. Nor is a
+ * victim waited for that has none there.
  *
  * Wants two nodes: boot with numa=fake=2.
  */
@@ -146,6 +147,78 @@ TEST_F_TIMEOUT(numa, victim, TEST_TIMEOUT_S)
 	policy_tell_calls(self->policy, &self->tree, text, sizeof(text));
 	EXPECT_STREQ(variant->calls, text);
 	EXPECT_TRUE(wait_until(tree_killed(&self->tree) == 1));
+}
+
+#define LONG_GRACE_MS	60000
+
+/* The first victim is slow and on node 0, the next one on node 1. */
+FIXTURE(far_victim)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	struct holder holder;
+	struct shortage shortage;
+};
+
+FIXTURE_SETUP(far_victim)
+{
+	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .budget_us = NO_BUDGET_US,
+		    .grace_ms = LONG_GRACE_MS);
+	const int root = cgroup_open("");
+	struct node *near;
+
+	ASSERT_EQ(0, access(NODE_1, F_OK)) TH_LOG("one node only");
+	ASSERT_EQ(0, protect_ancestors());
+	ASSERT_EQ(0, bind_memory(0));
+	ASSERT_EQ(0, tree_make(&self->tree, "A=0,32M,shared B=1"));
+	ASSERT_EQ(0, bind_memory(1));
+	near = tree_find(&self->tree, "B");
+	near->pid[0] = task_start_in("B", 32, 0);
+	ASSERT_LT(0, near->pid[0]);
+	near->nr_tasks = 1;
+	ASSERT_EQ(0, bind_memory(-1));
+
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->policy->bss->victims_wanted = 2;
+	self->link = bpf_program__attach_oom_policy(self->policy->progs.compare, root, &opts);
+	close(root);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+}
+
+FIXTURE_TEARDOWN(far_victim)
+{
+	shortage_end(&self->shortage);
+	let_go(&self->holder);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(far_victim, is_not_waited_for, TEST_TIMEOUT_S)
+{
+	const struct policy *policy = self->policy;
+	struct bpf_link_info info;
+	time_t begin = now_s();
+	bool killed;
+
+	ASSERT_EQ(0, raise_oom_sysrq());
+	ASSERT_TRUE(wait_until(*self->holder.stopped));
+	ASSERT_EQ(0, bind_memory(1));
+	ASSERT_EQ(0, shortage_begin(&self->shortage, &policy->bss->sated));
+	ASSERT_EQ(0, bind_memory(-1));
+	killed = wait_until(policy->bss->nr_victims == 2);
+	/* Later, it would prove nothing. */
+	EXPECT_GT(LONG_GRACE_MS / 1000, now_s() - begin);
+	EXPECT_EQ(0, shortage_end(&self->shortage));
+	let_go(&self->holder);
+
+	EXPECT_TRUE(killed);
+	EXPECT_TRUE(wait_until(tree_killed(&self->tree) == 2));
+	ASSERT_EQ(0, policy_info(self->link, &info));
+	EXPECT_EQ(0U, info.oom_policy.fallback_grace);
 }
 
 int main(int argc, char **argv)

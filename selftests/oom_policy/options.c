@@ -695,6 +695,23 @@ TEST_F_TIMEOUT(overruled, over_budget_stock_victim, TEST_TIMEOUT_S)
 	EXPECT_LE(1000U, info.oom_policy.last_ns);
 }
 
+/* oom_badness() has picked in T: T's own policy only says whom, if it is in time. */
+TEST_F_TIMEOUT(overruled, over_budget_in_a_tenant, TEST_TIMEOUT_S)
+{
+	struct bpf_link_info info;
+
+	self->link = attach_with(self->hostile->progs.slow, "T", 0, 1);
+	ASSERT_NE(NULL, self->link);
+	one_more(_metadata, self->recorder);
+	check_victims(_metadata, self->recorder, &self->tree, "T/b");
+
+	ASSERT_EQ(0, policy_info(self->link, &info));
+	EXPECT_EQ(1U, info.oom_policy.selections);
+	EXPECT_EQ(0U, info.oom_policy.kills);
+	EXPECT_EQ(1U, info.oom_policy.fallback_budget);
+	EXPECT_EQ(0U, info.oom_policy.fallback_abstain);
+}
+
 TEST_F_TIMEOUT(overruled, over_budget_in_a_memcg_oom, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
