@@ -29,6 +29,11 @@ export CMD APPEND MEM CPUS SHARE ICOUNT DEBUG
 
 # They are ours, not of the makes that the steps start.
 MAKEOVERRIDES =
+unexport MAKEFLAGS
+
+ifneq ($(words $(TOP)),1)
+$(error the path of this folder has a blank, with which no kernel builds: $(TOP))
+endif
 
 .PHONY: help
 help: ## this list
