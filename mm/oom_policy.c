@@ -72,13 +72,11 @@ struct oom_cand {
  * struct oom_match - one pass over siblings
  * @best: the best victim so far
  * @runner: of those that lost to @best itself, the one with most to free
- * @dropped: node that the last call let go of, or NULL
  * @eligible: how many have taken part: all but the first were judged
  */
 struct oom_match {
 	struct oom_cand best;
 	struct oom_cand runner;
-	void *dropped;
 	unsigned int eligible;
 };
 
@@ -102,18 +100,20 @@ static bool oom_cand_larger(const struct oom_cand *a, const struct oom_cand *b)
 /*
  * Let @next play against the best so far. Returns BPF_OOM_FIRST if that stays the
  * best, BPF_OOM_SECOND if @next is now, BPF_OOM_ABSTAIN or the negative errno of the
- * judge, in which cases the match is over. Inlined, because thousands of calls by
- * pointer would take longer than what they do.
+ * judge, in which cases the match is over. What the match lets go of is *@dropped, or
+ * NULL. Inlined, because thousands of calls by pointer would take longer than what
+ * they do.
  */
 static __always_inline int oom_match_play(struct oom_match *match,
 					  struct oom_cand *next,
-					  oom_compare_fn compare, void *arg)
+					  oom_compare_fn compare, void *arg,
+					  void **dropped)
 {
 	int verdict;
 
 	match->eligible++;
 	if (!match->best.node) {
-		match->dropped = NULL;
+		*dropped = NULL;
 		match->best = *next;
 		return BPF_OOM_SECOND;
 	}
@@ -123,21 +123,21 @@ static __always_inline int oom_match_play(struct oom_match *match,
 	    (verdict == BPF_OOM_EQUAL && !oom_cand_larger(next, &match->best))) {
 		if (next->usage < match->runner.usage ||
 		    (match->runner.node && !oom_cand_larger(next, &match->runner))) {
-			match->dropped = next->node;
+			*dropped = next->node;
 			return BPF_OOM_FIRST;
 		}
-		match->dropped = match->runner.node;
+		*dropped = match->runner.node;
 		match->runner = *next;
 		return BPF_OOM_FIRST;
 	}
 	if (verdict == BPF_OOM_SECOND || verdict == BPF_OOM_EQUAL) {
-		match->dropped = match->runner.node;
+		*dropped = match->runner.node;
 		match->runner = match->best;
 		match->best = *next;
 		return BPF_OOM_SECOND;
 	}
 
-	match->dropped = next->node;
+	*dropped = next->node;
 	if (verdict < 0)
 		match->eligible--;
 	return verdict;
@@ -223,6 +223,7 @@ struct oom_policy_step {
  * @policy: the policy asked last, referenced
  * @chooser: the policy that made the last choice, or the one that rules where
  *	     there was none to make, referenced: its KILL_ALL counts
+ * @prog: what is asked in this RCU section
  * @task_policy: the policy that judges the leaf's tasks, referenced, or NULL
  * @tasks: the match of the leaf's tasks
  * @task_verdict: why that match ended early, or 0
@@ -231,6 +232,7 @@ struct oom_policy_step {
  * @how: how @leaf was reached
  * @badness: oom_badness() picked below @leaf because no policy wanted to
  * @failed: why no policy chose, -errno, or 0
+ * @tenant_failed: why a tenant's own policy came to nothing, -errno, or 0
  * @seq: number of the event, for the marks
  * @start: in ns
  * @deadline: in ns
@@ -252,6 +254,7 @@ struct oom_policy_event {
 	struct oom_policy *first;
 	struct oom_policy *policy;
 	struct oom_policy *chooser;
+	const struct bpf_prog *prog;
 	struct oom_policy *task_policy;
 	struct oom_match tasks;
 	int task_verdict;
@@ -419,14 +422,13 @@ static __always_inline void oom_policy_set_cand_2(struct bpf_oom_ctx *ctx,
 	ctx->cgroup_2 = memcg->css.cgroup;
 }
 
-/* Ask @policy, under RCU and without migration. */
+/* Ask ev->prog, in the RCU section in which it was read and without migration. */
 static __always_inline u32 oom_policy_run(const struct oom_policy_event *ev,
-					  const struct oom_policy *policy,
 					  struct bpf_oom_ctx *ctx)
 {
 	u32 verdict;
 
-	verdict = bpf_prog_run(READ_ONCE(policy->link.prog), ctx);
+	verdict = bpf_prog_run(ev->prog, ctx);
 	if (trace_oom_policy_compare_enabled() && !ev->rehearsed)
 		trace_oom_policy_compare(ctx, verdict);
 	return verdict;
@@ -444,8 +446,9 @@ static __always_inline int oom_policy_compare(void *arg, struct oom_cand *best,
 	u32 verdict;
 
 	oom_policy_set_cand_2(ctx, next);
-	verdict = oom_policy_run(ev, ev->policy, ctx);
+	verdict = oom_policy_run(ev, ctx);
 
+	next->id = ctx->cgroup_id_2;
 	next->usage = ctx->usage_2;
 	next->swap = ctx->swap_2;
 	if (verdict != BPF_OOM_FIRST)	/* who loses needs it no more */
@@ -496,7 +499,8 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	ctx.cgroup_2 = mem_cgroup_from_task(task_2)->css.cgroup;
 	ctx.cgroup_id_1 = cgroup_id(ctx.cgroup_1);
 	ctx.cgroup_id_2 = cgroup_id(ctx.cgroup_2);
-	verdict = oom_policy_run(ev, ev->task_policy, &ctx);
+	ev->prog = READ_ONCE(ev->task_policy->link.prog);
+	verdict = oom_policy_run(ev, &ctx);
 	best->scratch = ctx.scratch_1;
 	next->scratch = ctx.scratch_2;
 	migrate_enable();
@@ -619,6 +623,7 @@ static void oom_policy_play_root(struct oom_policy_event *ev, struct mem_cgroup 
 		.node = root,
 		.id = memcg_cgroup_id(root),
 	};
+	void *dropped;
 
 	if (!(ev->policy->flags & BPF_F_OOM_POLICY_ROOT_TASKS) ||
 	    oom_policy_marked(ev, root))
@@ -628,7 +633,7 @@ static void oom_policy_play_root(struct oom_policy_event *ev, struct mem_cgroup 
 	if (!self.usage)
 		return;
 
-	oom_match_play(match, &self, oom_policy_compare, ev);
+	oom_match_play(match, &self, oom_policy_compare, ev, &dropped);
 	oom_policy_set_cand_1(&ev->ctx, &self);
 }
 
@@ -715,23 +720,27 @@ static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 	struct mem_cgroup *kept[2] = {};
 	struct oom_cand next;
 	int outcome, ret = 0;
+	void *dropped;
 
 	rcu_read_lock();
 	migrate_disable();
+	ev->prog = READ_ONCE(ev->policy->link.prog);
 	list_for_each_entry_rcu(css, &parent->css.children, sibling) {
 		if (unlikely(!--left || oom_policy_ticked(ev))) {
 			if (oom_policy_expired(ev)) {
 				ret = -ETIME;
 				break;
 			}
-			if (!left)
+			if (!left) {
 				left = oom_policy_pause(css, match, kept);
+				ev->prog = READ_ONCE(ev->policy->link.prog);
+			}
 		}
-		if (!oom_policy_eligible(ev, css, marked))
+		if (unlikely(!oom_policy_eligible(ev, css, marked)))
 			continue;
 
 		oom_policy_cand(&next, mem_cgroup_from_css(css));
-		outcome = oom_match_play(match, &next, oom_policy_compare, ev);
+		outcome = oom_match_play(match, &next, oom_policy_compare, ev, &dropped);
 		if (outcome == BPF_OOM_SECOND) {
 			oom_policy_set_cand_1(&ev->ctx, &next);
 		} else if (outcome != BPF_OOM_FIRST) {
@@ -857,6 +866,7 @@ static int oom_policy_play_task(struct task_struct *task, void *arg)
 	struct oom_policy_event *ev = arg;
 	struct oom_control *oc = ev->oc;
 	struct oom_cand next = {};
+	void *dropped;
 	int outcome;
 
 	oc->chosen = NULL;
@@ -871,9 +881,9 @@ static int oom_policy_play_task(struct task_struct *task, void *arg)
 	oc->chosen = NULL;
 	oom_policy_add_task(task, &next);
 
-	outcome = oom_match_play(&ev->tasks, &next, oom_policy_compare_tasks, ev);
-	if (ev->tasks.dropped)
-		put_task_struct(ev->tasks.dropped);
+	outcome = oom_match_play(&ev->tasks, &next, oom_policy_compare_tasks, ev, &dropped);
+	if (dropped)
+		put_task_struct(dropped);
 	if (oom_match_over(outcome))
 		ev->task_verdict = outcome;
 	return ev->task_verdict;

@@ -20,6 +20,7 @@ struct test_judge {
 	const u8 (*verdicts)[TEST_CANDS];		/* by the two ids */
 	unsigned int calls;
 	u64 scratch_seen;
+	void *dropped;					/* by the last play */
 };
 
 static int test_compare(void *arg, struct oom_cand *best, struct oom_cand *next)
@@ -45,12 +46,14 @@ static void test_play(struct oom_match *match, const struct oom_cand *cands,
 		      const int *order, int n, struct test_judge *judge)
 {
 	struct oom_cand next;
-	int i;
+	int i, outcome;
 
 	memset(match, 0, sizeof(*match));
 	for (i = 0; i < n; i++) {
 		next = cands[order[i]];
-		if (oom_match_over(oom_match_play(match, &next, test_compare, judge)))
+		outcome = oom_match_play(match, &next, test_compare, judge,
+					 &judge->dropped);
+		if (oom_match_over(outcome))
 			break;
 	}
 }
@@ -169,7 +172,7 @@ static void oom_match_abstain(struct kunit *test)
 	test_cands(cands, nodes);
 	test_play(&match, cands, order, 4, &judge);
 	KUNIT_EXPECT_EQ(test, judge.calls, 2);
-	KUNIT_EXPECT_PTR_EQ(test, match.dropped, (void *)&nodes[2]);
+	KUNIT_EXPECT_PTR_EQ(test, judge.dropped, (void *)&nodes[2]);
 }
 
 /* What is let go of and what is kept, each node exactly once. */
@@ -189,9 +192,10 @@ static void oom_match_drops(struct kunit *test)
 		memset(&match, 0, sizeof(match));
 		for (i = 0; i < TEST_CANDS; i++) {
 			next = cands[order[i]];
-			oom_match_play(&match, &next, test_compare, &judge);
-			if (match.dropped)
-				++*(u64 *)match.dropped;
+			oom_match_play(&match, &next, test_compare, &judge,
+				       &judge.dropped);
+			if (judge.dropped)
+				++*(u64 *)judge.dropped;
 		}
 		++*(u64 *)match.best.node;
 		++*(u64 *)match.runner.node;
@@ -246,6 +250,7 @@ static int test_tree_choose(void *arg, void *node, void **child)
 	struct test_node *parent = node;
 	struct oom_match match = {};
 	struct oom_cand next;
+	void *dropped;
 	int i;
 
 	if (parent->group || tree->abstain == parent - tree->nodes)
@@ -260,7 +265,7 @@ static int test_tree_choose(void *arg, void *node, void **child)
 		if (pos->mark == tree->seq)
 			continue;
 		next = (struct oom_cand) { .node = pos, .id = i };
-		oom_match_play(&match, &next, test_tree_compare, tree);
+		oom_match_play(&match, &next, test_tree_compare, tree, &dropped);
 	}
 	if (!match.eligible)
 		return OOM_WALK_LEAF;
