@@ -551,14 +551,20 @@ static int hog_main(const __u32 *sated)
 }
 
 /*
- * When its free memory is in pieces, a zone has its watermarks raised for a while, and
- * by more than a small victim gives back: a second one would die, on any kernel.
+ * The smallest victim has to be enough: its pages must not hide in a CPU's own list,
+ * nor may the kernel want more in reserve for each page block that it breaks.
  */
+static int keep_reserves_small(void)
+{
+	return write_file("/proc/sys/vm/percpu_pagelist_high_fraction", "1000") ?:
+	       write_file("/proc/sys/vm/watermark_boost_factor", "0");
+}
+
 pid_t hog_start(const __u32 *sated)
 {
 	pid_t pid;
 
-	if (write_file("/proc/sys/vm/watermark_boost_factor", "0"))
+	if (keep_reserves_small())
 		return -1;
 	pid = fork();
 	if (!pid)
