@@ -78,7 +78,6 @@ struct ordeal {
 	struct fuzz_event event;
 	struct model_answer answer;
 	bool died[MODEL_TASKS];
-	pid_t chosen;			/* by the model, 0: nobody */
 	int number;
 };
 
@@ -92,7 +91,7 @@ static struct {
 } machine;
 
 static struct {
-	int trees, events, rehearsals, nobody, close_calls, doubled;
+	int trees, events, rehearsals, nobody, close_calls;
 	int bad_trees, bad_victims, bad_rehearsals, bad_counts;
 	int kinds[FUZZ_NR_KINDS];
 	int seen[MODEL_NR_SEEN];	/* trees */
@@ -604,28 +603,10 @@ static bool is_close_call(const struct ordeal *ordeal)
 		ordeal->event.model.pages % 1000 < SINK_PAGES);
 }
 
-/*
- * exit_mmap() sets MMF_OOM_SKIP before it frees the pages, with or without a policy:
- * while the one who was to die does so, a shortage that lasts may take another.
- */
-static bool has_doubled(const struct ordeal *ordeal)
-{
-	const struct model_answer *answer = &ordeal->answer;
-	int i;
-
-	if (ordeal->event.kind == FUZZ_SYSRQ || !ordeal->chosen ||
-	    machine.recorder->bss->victims[0] != (__u32)ordeal->chosen)
-		return false;
-	for (i = 0; i < MODEL_TASKS; i++)
-		if (answer->dies[i] && !ordeal->died[i])
-			return false;
-	return true;
-}
-
 /* False when there is no point in going on with the tree. */
 static bool do_event(struct stand *stand, struct ordeal *ordeal, bool shown, bool *good)
 {
-	bool rehearsed, survived, exact, counted;
+	bool rehearsed, survived, counted;
 
 	fuzz_next_event(&stand->tree, ordeal->number, &ordeal->event);
 	if (prepare(stand, &ordeal->event)) {
@@ -640,16 +621,9 @@ static bool do_event(struct stand *stand, struct ordeal *ordeal, bool shown, boo
 	soften(ordeal);
 	note(stand, ordeal);
 
-	if (ordeal->answer.nr_dead)
-		ordeal->chosen = stand->pid[ordeal->answer.task];
 	rehearsed = rehearse(stand, ordeal);
-	survived = !suffer(stand, ordeal);
-	exact = !memcmp(ordeal->died, ordeal->answer.dies, sizeof(ordeal->died));
-	if (rehearsed && survived && !exact && has_doubled(ordeal)) {
-		total.doubled++;
-		return false;
-	}
-	survived &= exact;
+	survived = !suffer(stand, ordeal) &&
+		   !memcmp(ordeal->died, ordeal->answer.dies, sizeof(ordeal->died));
 	counted = check_counts(stand, ordeal);
 	total.bad_rehearsals += !rehearsed;
 	total.bad_victims += !survived;
@@ -761,8 +735,6 @@ static void report(bool many)
 	ksft_test_result(!total.bad_rehearsals && (total.rehearsals || !many),
 			 "victims of %d rehearsals before them\n", total.rehearsals);
 	ksft_test_result(!total.bad_counts, "kills counted in memory.events\n");
-	ksft_test_result(total.doubled * 100 <= total.events,
-			 "shortages that took a second victim: %d\n", total.doubled);
 	ksft_test_result(!total.bad_trees, "trees without a mismatch: %d\n",
 			 total.trees - total.bad_trees);
 	for (i = 0; i < FUZZ_NR_KINDS; i++)
@@ -806,7 +778,7 @@ int main(int argc, char **argv)
 
 	require_bare_machine();
 	ksft_print_header();
-	ksft_set_plan(5 + FUZZ_NR_KINDS + MODEL_NR_SEEN);
+	ksft_set_plan(4 + FUZZ_NR_KINDS + MODEL_NR_SEEN);
 	if (open_machine())
 		ksft_exit_fail_msg("cannot set up the machine: %m\n");
 	ksft_print_msg("%llu trees from seed %llu on\n", trees, seed);
