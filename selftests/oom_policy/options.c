@@ -678,6 +678,16 @@ static void one_more(struct __test_metadata *_metadata, const struct policy *rec
 	ASSERT_TRUE(wait_until(recorder->bss->nr_events > before));
 }
 
+/* Asked once, and not in time. */
+static void check_over_budget(struct __test_metadata *_metadata,
+			      const struct bpf_link *link, struct bpf_link_info *info)
+{
+	ASSERT_EQ(0, policy_info(link, info));
+	EXPECT_EQ(1U, info->oom_policy.selections);
+	EXPECT_EQ(0U, info->oom_policy.kills);
+	EXPECT_EQ(1U, info->oom_policy.fallback_budget);
+}
+
 TEST_F_TIMEOUT(overruled, over_budget_stock_victim, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
@@ -687,11 +697,8 @@ TEST_F_TIMEOUT(overruled, over_budget_stock_victim, TEST_TIMEOUT_S)
 	one_more(_metadata, self->recorder);
 	check_victims(_metadata, self->recorder, &self->tree, "T/b");
 
-	ASSERT_EQ(0, policy_info(self->link, &info));
-	EXPECT_EQ(1U, info.oom_policy.selections);
+	check_over_budget(_metadata, self->link, &info);
 	EXPECT_GE(1U, info.oom_policy.comparisons);
-	EXPECT_EQ(0U, info.oom_policy.kills);
-	EXPECT_EQ(1U, info.oom_policy.fallback_budget);
 	EXPECT_LE(1000U, info.oom_policy.last_ns);
 }
 
@@ -705,10 +712,7 @@ TEST_F_TIMEOUT(overruled, over_budget_in_a_tenant, TEST_TIMEOUT_S)
 	one_more(_metadata, self->recorder);
 	check_victims(_metadata, self->recorder, &self->tree, "T/b");
 
-	ASSERT_EQ(0, policy_info(self->link, &info));
-	EXPECT_EQ(1U, info.oom_policy.selections);
-	EXPECT_EQ(0U, info.oom_policy.kills);
-	EXPECT_EQ(1U, info.oom_policy.fallback_budget);
+	check_over_budget(_metadata, self->link, &info);
 	EXPECT_EQ(0U, info.oom_policy.fallback_abstain);
 }
 
@@ -723,10 +727,7 @@ TEST_F_TIMEOUT(overruled, over_budget_in_a_memcg_oom, TEST_TIMEOUT_S)
 	check_victims(_metadata, self->recorder, &self->tree, "T/b");
 
 	/* While T/b dies it is not asked again. */
-	ASSERT_EQ(0, policy_info(self->link, &info));
-	EXPECT_EQ(1U, info.oom_policy.selections);
-	EXPECT_EQ(0U, info.oom_policy.kills);
-	EXPECT_EQ(1U, info.oom_policy.fallback_budget);
+	check_over_budget(_metadata, self->link, &info);
 }
 
 TEST_F_TIMEOUT(overruled, budget_is_the_first_policys, TEST_TIMEOUT_S)
