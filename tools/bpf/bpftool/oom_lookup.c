@@ -293,6 +293,15 @@ static FILE *open_file(const char *path, const char *file)
 	return f;
 }
 
+static DIR *open_dir(const char *path)
+{
+	char *full = full_path(path, "");
+	DIR *dir = full ? opendir(full) : NULL;
+
+	free(full);
+	return dir;
+}
+
 static bool read_number(const char *path, const char *file, __u64 *value)
 {
 	FILE *f = open_file(path, file);
@@ -357,7 +366,7 @@ static bool has_killable(const char *path)
 	FILE *f = open_file(path, "cgroup.procs");
 	struct dirent *entry;
 	bool found = false;
-	char *full, *below;
+	char *below;
 	DIR *dir;
 	int pid;
 
@@ -369,9 +378,7 @@ static bool has_killable(const char *path)
 	if (found)
 		return true;
 
-	full = full_path(path, "");
-	dir = full ? opendir(full) : NULL;
-	free(full);
+	dir = open_dir(path);
 	while (!found && dir && (entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
 		    !strcmp(entry->d_name, ".."))
@@ -450,14 +457,11 @@ static int add_child(struct oom_child **children, int *nr, int dir_fd,
 int oom_children(const char *parent, struct oom_child **children)
 {
 	struct dirent *entry;
-	char *full;
 	int nr = 0;
 	DIR *dir;
 
 	*children = NULL;
-	full = full_path(parent, "");
-	dir = full ? opendir(full) : NULL;
-	free(full);
+	dir = open_dir(parent);
 	if (!dir && errno == ENOENT)
 		return 0;
 	if (!dir) {

@@ -150,14 +150,18 @@ static int ask(const struct oom_judge *judge, struct oom_child *a, struct oom_ch
 	return opts.retval;
 }
 
-static int run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
+static int told(const struct oom_judge *judge, int verdict, const struct oom_child *a,
+		const struct oom_child *b)
 {
-	int verdict = ask(judge, a, b);
-
 	if (verdict >= 0)
 		return verdict;
 	explain_compare(judge, -verdict, a->path, b->path);
 	return -1;
+}
+
+static int run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
+{
+	return told(judge, ask(judge, a, b), a, b);
 }
 
 /* The same for one pair of many: ABSTAIN, which contradicts nobody, if one is gone. */
@@ -168,7 +172,7 @@ static int run_if_there(const struct oom_judge *judge, struct oom_child *a,
 
 	if (verdict == -ENOENT || verdict == -EXDEV)
 		return BPF_OOM_ABSTAIN;
-	return verdict < 0 ? run(judge, a, b) : verdict;
+	return told(judge, verdict, a, b);
 }
 
 /* The kernel's own rule for equals. */
