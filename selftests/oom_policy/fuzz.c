@@ -123,43 +123,47 @@ static int set_adj(pid_t pid, int adj)
 
 /* The tasks. */
 
+/*
+ * A victim dies before whoever asked for memory can ask again: the kernel stops
+ * waiting for a victim a moment before its pages are free, and on one CPU that
+ * moment can last long enough to kill another. So all that can die run before
+ * all that ask.
+ */
+static int go_first(bool first)
+{
+	const struct sched_param param = { .sched_priority = first };
+
+	return sched_setscheduler(0, first ? SCHED_FIFO : SCHED_OTHER, &param);
+}
+
 static int take(long first, long pages)
 {
 	return madvise(machine.room + first * machine.page, pages * machine.page,
 		       MADV_POPULATE_WRITE);
 }
 
-/*
- * SIGUSR1: a task asks for more until somebody has died of it. The victim has to
- * be able to run before it.
- */
+/* SIGUSR1: a task asks for more until somebody has died of it. */
 static void ask_for_more(int signal)
 {
 	const __u32 *sated = &machine.recorder->bss->sated;
-	const struct sched_param last = { .sched_priority = 0 };
 	static long asked;
 
 	(void)signal;
-	sched_setscheduler(0, SCHED_OTHER, &last);
+	go_first(false);
 	while (!__atomic_load_n(sated, __ATOMIC_RELAXED) && asked < ROOM_PAGES / 2)
 		if (take(ROOM_PAGES / 2 + asked++, 1))
 			break;
+	/* The next time, it may be the victim. */
+	go_first(true);
 	__atomic_fetch_add(&machine.shared->asked, 1, __ATOMIC_SEQ_CST);
 }
 
-/*
- * A victim dies before whoever asked for memory can ask again: the kernel stops
- * waiting for a victim a moment before its pages are free, and on one CPU that
- * moment can last long enough to kill another.
- */
 static void task_main(const struct model_task *task)
 {
-	const struct sched_param first = { .sched_priority = 1 };
-
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* Sated for now, it only learns the way: later that costs no page. */
 	raise(SIGUSR1);
-	if (take(0, task->pages) || sched_setscheduler(0, SCHED_FIFO, &first))
+	if (take(0, task->pages) || go_first(true))
 		_exit(1);
 	__atomic_fetch_add(&machine.shared->ready, 1, __ATOMIC_SEQ_CST);
 	for (;;)
