@@ -273,21 +273,6 @@ static int wait_for(pid_t command, int sigfd, int from, int port)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Those that the kernel command line, as vm/run makes it, has left asleep. */
-static void wake_cpus(void)
-{
-	char path[64];
-	int n;
-
-	for (n = 1;; n++) {
-		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", n);
-		if (access(path, F_OK))
-			return;
-		if (write_file(path, "1"))
-			die(path);
-	}
-}
-
 int main(void)
 {
 	sigset_t chld, before;
@@ -298,7 +283,6 @@ int main(void)
 	status_fd = open_port("status");
 	port = open_port("output");
 	loopback_up();
-	wake_cpus();
 	if (write_file(CGROUP_ROOT "/cgroup.subtree_control", "+memory"))
 		die("enable the memory controller");
 	write_file(CGROUP_ROOT "/cgroup.subtree_control", "+pids");
