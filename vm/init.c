@@ -3,7 +3,8 @@
  * PID 1 of the machine under test: mounts what a test needs, runs /vm/command
  * with its output on the virtio-serial port "output", tells how it ended on the
  * port "status" and reboots, which makes QEMU exit. With TTY=ROWSxCOLUMNS in
- * the environment (the kernel command line) the command gets the terminal hvc0.
+ * the environment (the kernel command line) the command gets the terminal hvc0;
+ * with LEAKS=1 a kernel that can looks for memory leaks after it.
  *
  * The host trusts one line only: "exit N". Anything that goes wrong in here is
  * told as "init: ..." on the same port, and no command runs.
@@ -34,6 +35,7 @@
 
 #define PORTS		"/sys/class/virtio-ports"
 #define CGROUP_ROOT	"/sys/fs/cgroup"
+#define LEAKS		"/sys/kernel/debug/kmemleak"
 #define DEVICE_WAIT_MS	10000
 #define TICK_MS		10
 
@@ -273,10 +275,28 @@ static int wait_for(pid_t command, int sigfd, int from, int port)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/*
+ * The kernel says on the console that there are any; whose they are is put after it.
+ * The first scan only learns what changes.
+ */
+static void find_leaks(void)
+{
+	char line[256];
+	FILE *f;
+
+	if (!getenv("LEAKS") || write_file(LEAKS, "scan") || write_file(LEAKS, "scan"))
+		return;
+	f = fopen(LEAKS, "re");
+	while (f && fgets(line, sizeof(line), f))
+		fputs(line, stderr);
+	if (f)
+		fclose(f);
+}
+
 int main(void)
 {
 	sigset_t chld, before;
-	int port, sigfd, ends[2];
+	int port, sigfd, status, ends[2];
 	pid_t command;
 
 	mount_all();
@@ -305,6 +325,8 @@ int main(void)
 		die("fork");
 	if (!command)
 		run_command(ends[1], &before);
-	dprintf(status_fd, "exit %d\n", wait_for(command, sigfd, ends[0], port));
+	status = wait_for(command, sigfd, ends[0], port);
+	find_leaks();
+	dprintf(status_fd, "exit %d\n", status);
 	leave();
 }
