@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What kernel/bpf/oom_policy.c (program type, link) and mm/oom_policy.c
+ * What kernel/bpf/oom_policy.c (program type, link) and mm/oom_policy/
  * (selection) share: the attached policy and its counters.
  */
 #ifndef _LINUX_BPF_OOM_POLICY_H

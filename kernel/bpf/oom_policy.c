@@ -2,7 +2,7 @@
 /*
  * BPF_PROG_TYPE_OOM_POLICY: a program that compares two sibling memcgs and says
  * which is the better victim. This file is the program type and its link;
- * mm/oom_policy.c asks the program.
+ * mm/oom_policy/ asks the program.
  *
  * A link occupies one slot of one memcg. It goes away with its last reference,
  * by BPF_LINK_DETACH or with the cgroup, whichever comes first.

@@ -1,15 +1,14 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+// SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of the tournament and the walk: pure functions, driven here over
- * arrays and small trees. Included at the end of mm/oom_policy.c.
+ * KUnit tests of the tournament and the walk: they know nothing of memcgs, and are
+ * driven here over arrays and small trees.
  */
 
-#ifdef CONFIG_OOM_POLICY_KUNIT_TEST
-
-#ifndef _OOM_POLICY_KUNIT_H
-#define _OOM_POLICY_KUNIT_H
-
 #include <kunit/test.h>
+
+#include "../event.h"
+#include "../match.h"
+#include "../walk.h"
 
 #define TEST_CANDS	6
 #define TEST_NODES	16
@@ -253,8 +252,10 @@ static int test_tree_choose(void *arg, void *node, void **child)
 	void *dropped;
 	int i;
 
-	if (parent->group || tree->abstain == parent - tree->nodes)
-		return OOM_WALK_SUBTREE;
+	if (parent->group)
+		return OOM_WALK_GROUP;
+	if (tree->abstain == parent - tree->nodes)
+		return OOM_WALK_LEFT;
 
 	for (i = 0; i < tree->nr; i++) {
 		struct test_node *pos = &tree->nodes[i];
@@ -285,13 +286,14 @@ static bool test_tree_below(struct test_tree *tree, int i, int top)
 
 static int test_tree_try(void *arg, void *node, enum oom_walk_choice how)
 {
+	bool subtree = how == OOM_WALK_GROUP || how == OOM_WALK_LEFT;
 	struct test_tree *tree = arg;
 	int i, top = (struct test_node *)node - tree->nodes;
 
 	tree->nodes[top].tries++;
 	tree->how = how;
 	for (i = 0; i < tree->nr; i++) {
-		if (how == OOM_WALK_SUBTREE ? !test_tree_below(tree, i, top) : i != top)
+		if (subtree ? !test_tree_below(tree, i, top) : i != top)
 			continue;
 		if (tree->nodes[i].killable) {
 			tree->victim = i;
@@ -433,7 +435,7 @@ static void oom_walk_group(struct kunit *test)
 	struct test_tree tree = { .nodes = nodes, .nr = ARRAY_SIZE(nodes), .abstain = -1 };
 
 	KUNIT_EXPECT_EQ(test, test_tree_walk(&tree), 1);
-	KUNIT_EXPECT_EQ(test, tree.how, OOM_WALK_SUBTREE);
+	KUNIT_EXPECT_EQ(test, tree.how, OOM_WALK_GROUP);
 	KUNIT_EXPECT_EQ(test, nodes[1].tries, 1);
 	KUNIT_EXPECT_EQ(test, nodes[4].tries, 1);
 	KUNIT_EXPECT_EQ(test, nodes[2].tries + nodes[3].tries + nodes[5].tries, 0);
@@ -450,7 +452,7 @@ static void oom_walk_abstain(struct kunit *test)
 	struct test_tree tree = { .nodes = nodes, .nr = ARRAY_SIZE(nodes), .abstain = 1 };
 
 	KUNIT_EXPECT_EQ(test, test_tree_walk(&tree), 1);
-	KUNIT_EXPECT_EQ(test, tree.how, OOM_WALK_SUBTREE);
+	KUNIT_EXPECT_EQ(test, tree.how, OOM_WALK_LEFT);
 	KUNIT_EXPECT_EQ(test, tree.victim, 3);
 	nodes[3].killable = false;
 	KUNIT_EXPECT_EQ(test, test_tree_walk(&tree), 1);
@@ -499,7 +501,3 @@ static struct kunit_suite oom_policy_test_suite = {
 };
 
 kunit_test_suite(oom_policy_test_suite);
-
-#endif /* _OOM_POLICY_KUNIT_H */
-
-#endif /* CONFIG_OOM_POLICY_KUNIT_TEST */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A memcg as a candidate, and one comparison by a program. All of it is inlined: a
+ * selection among thousands of siblings does little else.
+ */
+#ifndef _MM_OOM_POLICY_COMPARE_H
+#define _MM_OOM_POLICY_COMPARE_H
+
+#include <linux/filter.h>
+#include <linux/jiffies.h>
+#include <linux/page_counter.h>
+#include <linux/timekeeping.h>
+#include <trace/events/oom_policy.h>
+
+#include "event.h"
+
+static __always_inline void oom_policy_cand(struct oom_cand *cand,
+					    struct mem_cgroup *memcg)
+{
+	cand->node = memcg;
+	cand->id = memcg_cgroup_id(memcg);
+	cand->usage = (u64)page_counter_read(&memcg->memory) * PAGE_SIZE;
+	cand->swap = (u64)page_counter_read(&memcg->swap) * PAGE_SIZE;
+	cand->scratch = 0;
+	cand->points = 0;
+}
+
+static __always_inline void oom_policy_set_cand_1(struct bpf_oom_ctx *ctx,
+						  const struct oom_cand *cand)
+{
+	struct mem_cgroup *memcg = cand->node;
+
+	ctx->cgroup_id_1 = cand->id;
+	ctx->usage_1 = cand->usage;
+	ctx->swap_1 = cand->swap;
+	ctx->scratch_1 = cand->scratch;
+	ctx->cgroup_1 = memcg->css.cgroup;
+}
+
+static __always_inline void oom_policy_set_cand_2(struct bpf_oom_ctx *ctx,
+						  const struct oom_cand *cand)
+{
+	struct mem_cgroup *memcg = cand->node;
+
+	ctx->cgroup_id_2 = cand->id;
+	ctx->usage_2 = cand->usage;
+	ctx->swap_2 = cand->swap;
+	ctx->scratch_2 = cand->scratch;
+	ctx->cgroup_2 = memcg->css.cgroup;
+}
+
+/* Ask ev->prog, in the RCU section in which it was read and without migration. */
+static __always_inline u32 oom_policy_run(const struct oom_policy_event *ev,
+					  struct bpf_oom_ctx *ctx)
+{
+	u32 verdict;
+
+	verdict = bpf_prog_run(ev->prog, ctx);
+	if (trace_oom_policy_compare_enabled() && !ev->rehearsed)
+		trace_oom_policy_compare(ctx, verdict);
+	return verdict;
+}
+
+static inline bool oom_policy_ticked(const struct oom_policy_event *ev)
+{
+	unsigned long now = jiffies;
+
+	return time_after(now, ev->tick);
+}
+
+/* Reading the clock takes as long as a comparison: once in a tick is enough. */
+static inline bool oom_policy_expired(struct oom_policy_event *ev)
+{
+	ev->tick = jiffies;
+	return ktime_get_mono_fast_ns() > ev->deadline;
+}
+
+#endif /* _MM_OOM_POLICY_COMPARE_H */

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An event and what it holds: the policies that take part, the marks that it leaves
+ * in memcgs, and the path that it has taken.
+ *
+ * A policy is found under RCU and asked with a reference to its link, so that it can
+ * be detached meanwhile. A memcg is used outside of RCU only with a reference to it
+ * or to one below it.
+ */
+
+#include <linux/cgroup.h>
+#include <linux/jiffies.h>
+#include <linux/rcupdate.h>
+#include <linux/timekeeping.h>
+
+#include "event.h"
+
+/* The one event of the machine; oom_lock. */
+struct oom_policy_event oom_policy_event;
+
+/**
+ * oom_policy_get - hold a policy as long as an event needs it
+ * @policy: may be NULL; under RCU, or held already
+ *
+ * Return: @policy, or NULL if it is on its way out.
+ */
+struct oom_policy *oom_policy_get(struct oom_policy *policy)
+{
+	if (policy && IS_ERR(bpf_link_inc_not_zero(&policy->link)))
+		return NULL;
+	return policy;
+}
+
+/**
+ * oom_policy_put - the counterpart of oom_policy_get()
+ * @policy: may be NULL
+ */
+void oom_policy_put(struct oom_policy *policy)
+{
+	if (policy)
+		bpf_link_put(&policy->link);
+}
+
+/* Without the flag a policy has no say in a memcg OOM, wherever it sits. */
+static bool oom_policy_applies(const struct oom_policy_event *ev,
+			       const struct oom_policy *policy)
+{
+	return !ev->oc->memcg || policy->flags & BPF_F_OOM_POLICY_MEMCG;
+}
+
+/**
+ * oom_policy_of - the policy that a memcg itself has, and that has a say in an event
+ * @ev: the event
+ * @memcg: the memcg
+ * @stage: the slot
+ *
+ * Return: the policy, under RCU, or NULL.
+ */
+struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
+				 struct mem_cgroup *memcg, enum oom_policy_stage stage)
+{
+	struct oom_policy *policy;
+
+	if (ev->rehearsed && ev->rehearsed->stage == stage && memcg == ev->scope)
+		return ev->rehearsed;
+
+	policy = rcu_dereference(memcg->oom_policy.policy[stage]);
+	return policy && oom_policy_applies(ev, policy) ? policy : NULL;
+}
+
+/*
+ * The nearest policy at @memcg or above rules below @memcg. Hold it in the place of
+ * what is held now.
+ */
+static void oom_policy_hold_ruling(const struct oom_policy_event *ev,
+				   struct mem_cgroup *memcg,
+				   enum oom_policy_stage stage, struct oom_policy **held)
+{
+	struct oom_policy *policy = NULL;
+
+	rcu_read_lock();
+	for (; memcg && !policy; memcg = parent_mem_cgroup(memcg)) {
+		policy = oom_policy_of(ev, memcg, stage);
+		if (policy != *held)
+			policy = oom_policy_get(policy);
+	}
+	rcu_read_unlock();
+
+	if (policy == *held)
+		return;
+	oom_policy_put(*held);
+	*held = policy;
+}
+
+static void oom_policy_asked(struct oom_policy_event *ev, struct oom_policy *policy)
+{
+	if (!policy || ev->first)
+		return;
+
+	ev->first = oom_policy_get(policy);
+	ev->deadline = ev->start + (u64)policy->budget_us * NSEC_PER_USEC;
+	ev->grace = (u64)policy->grace_ms * NSEC_PER_MSEC;
+}
+
+/**
+ * oom_policy_enter - find out who judges the children of a memcg
+ * @ev: the event; its policy is the one that rules afterwards, or NULL
+ * @memcg: the memcg
+ */
+void oom_policy_enter(struct oom_policy_event *ev, struct mem_cgroup *memcg)
+{
+	oom_policy_hold_ruling(ev, memcg, OOM_POLICY_STAGE_MEMCG, &ev->policy);
+	oom_policy_asked(ev, ev->policy);
+}
+
+/**
+ * oom_policy_leave_tasks - no policy judges tasks
+ * @ev: the event
+ */
+void oom_policy_leave_tasks(struct oom_policy_event *ev)
+{
+	oom_policy_put(ev->task_policy);
+	ev->task_policy = NULL;
+}
+
+/**
+ * oom_policy_enter_tasks - find out who judges the tasks of a memcg
+ * @ev: the event; its task policy is the one that rules afterwards, or NULL
+ * @memcg: the memcg
+ */
+void oom_policy_enter_tasks(struct oom_policy_event *ev, struct mem_cgroup *memcg)
+{
+	oom_policy_hold_ruling(ev, memcg, OOM_POLICY_STAGE_TASK, &ev->task_policy);
+	oom_policy_asked(ev, ev->task_policy);
+}
+
+/**
+ * oom_policy_mark - a memcg has nobody to kill: it does not take part any more
+ * @arg: the event
+ * @node: the memcg
+ */
+void oom_policy_mark(void *arg, void *node)
+{
+	struct oom_policy_event *ev = arg;
+
+	ev->marked = true;
+	*oom_policy_mark_of(ev, node) = ev->seq;
+}
+
+/**
+ * oom_policy_cut_steps - levels are chosen anew
+ * @ev: the event
+ * @level: the first of them
+ *
+ * What is left are winners at or above the cursor, which keeps them: a step has no
+ * reference on its winner.
+ */
+void oom_policy_cut_steps(struct oom_policy_event *ev, unsigned int level)
+{
+	while (ev->nr_steps && ev->steps[ev->nr_steps - 1].level >= level)
+		mem_cgroup_put(ev->steps[--ev->nr_steps].runner);
+}
+
+/**
+ * oom_policy_add_step - a level is chosen
+ * @ev: the event
+ * @parent: whose children have played
+ * @match: how; its runner's reference passes to the step
+ */
+void oom_policy_add_step(struct oom_policy_event *ev, struct mem_cgroup *parent,
+			 struct oom_match *match)
+{
+	struct bpf_prog *prog;
+	u32 prog_id;
+
+	rcu_read_lock();
+	prog = READ_ONCE(ev->policy->link.prog);
+	prog_id = prog->aux->id;
+	rcu_read_unlock();
+
+	if (ev->nr_steps == OOM_POLICY_STEPS) {
+		mem_cgroup_put(match->runner.node);
+		return;
+	}
+
+	ev->steps[ev->nr_steps++] = (struct oom_policy_step) {
+		.parent_id = memcg_cgroup_id(parent),
+		.prog_id = prog_id,
+		.winner = match->best.node,
+		.runner = match->runner.node,
+		.winner_usage = match->best.usage,
+		.runner_usage = match->runner.usage,
+		.level = ev->ctx.level,
+		.eligible = match->eligible,
+		.compared = oom_match_compared(match),
+	};
+}
+
+/**
+ * oom_policy_begin - an event begins
+ * @ev: all that is left of the one before is its number
+ * @oc: the event
+ * @evaluate: the stock judgement of a task
+ */
+void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
+		      oom_policy_task_fn evaluate)
+{
+	ev->oc = oc;
+	ev->evaluate = evaluate;
+	ev->scope = oc->memcg ?: root_mem_cgroup;
+	ev->outcome = OOM_UNDECIDED;
+	ev->seq++;
+	ev->start = ktime_get_mono_fast_ns();
+	ev->tick = jiffies - 1;
+	ev->marked = false;
+	ev->compared = 0;
+
+	ev->ctx = (struct bpf_oom_ctx) {
+		.flags = oc->memcg ? BPF_OOM_EVENT_MEMCG : BPF_OOM_EVENT_GLOBAL,
+	};
+	if (oc->order == -1)
+		ev->ctx.flags |= BPF_OOM_EVENT_SYSRQ;
+	if (ev->early)
+		ev->ctx.flags |= BPF_OOM_EVENT_EARLY;
+}
+
+/**
+ * oom_policy_end - an event is over: drop what it holds
+ * @ev: the event
+ */
+void oom_policy_end(struct oom_policy_event *ev)
+{
+	oom_policy_cut_steps(ev, 0);
+	mem_cgroup_put(ev->leaf);
+	ev->leaf = NULL;
+	oom_policy_put(ev->first);
+	ev->first = NULL;
+	oom_policy_put(ev->policy);
+	ev->policy = NULL;
+	oom_policy_put(ev->chooser);
+	ev->chooser = NULL;
+	oom_policy_leave_tasks(ev);
+	ev->oc = NULL;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One OOM event in which policies may take part, from its beginning to its end, and
+ * which file of this folder does what to it.
+ *
+ * oom_lock serializes events: it protects oom_policy_event, the marks in the memcgs
+ * and the counters of the policies. A rehearsal has an event and marks of its own,
+ * under the mutex of rehearse.c, and never takes oom_lock.
+ */
+#ifndef _MM_OOM_POLICY_EVENT_H
+#define _MM_OOM_POLICY_EVENT_H
+
+#include <linux/bpf_oom_policy.h>
+#include <linux/memcontrol.h>
+#include <linux/oom.h>
+
+#include "match.h"
+#include "walk.h"
+
+/* Siblings, or tasks, looked at before others may use the CPU. */
+#define OOM_POLICY_BATCH	1024
+
+/* How an event stands; from OOM_CHOSE_LEAF on there is a victim in a leaf. */
+enum oom_policy_outcome {
+	OOM_UNDECIDED,
+
+	/* A victim is dying, or its memory is on its way: nobody is chosen. */
+	OOM_WAIT_IN_FLIGHT,
+	OOM_WAIT_GRACE,
+
+	/* The stock killer decides. */
+	OOM_STOCK_DISABLED,
+	OOM_STOCK_BUDGET,
+	OOM_STOCK_NOBODY,	/* nobody to kill where the policies looked */
+
+	/* The policies chose the leaf, and of it a task */
+	OOM_CHOSE_LEAF,		/* of its own, since it has no eligible child */
+	OOM_CHOSE_GROUP,	/* below, since it is not to be split */
+	OOM_CHOSE_SELF,		/* of the root's own, which won against its children */
+
+	/* No policy for memcgs chose below the leaf: of all tasks there */
+	OOM_CHOSE_TASK,		/* a policy for tasks did */
+	OOM_LEFT,		/* oom_badness() did */
+	OOM_LEFT_BUDGET,	/* so it did, the tenant's own policy being over budget */
+	OOM_LEFT_NOBODY,	/* so it did, that policy having found nobody */
+};
+
+/* The stock killer has to decide. */
+static inline bool oom_outcome_stock(enum oom_policy_outcome outcome)
+{
+	return outcome >= OOM_STOCK_DISABLED && outcome <= OOM_STOCK_NOBODY;
+}
+
+/* There is a victim. */
+static inline bool oom_outcome_has_leaf(enum oom_policy_outcome outcome)
+{
+	return outcome >= OOM_CHOSE_LEAF;
+}
+
+/* The leaf is the work of a policy for memcgs. */
+static inline bool oom_outcome_chosen(enum oom_policy_outcome outcome)
+{
+	return outcome >= OOM_CHOSE_LEAF && outcome <= OOM_CHOSE_SELF;
+}
+
+/* The victim is the work of oom_badness() alone. */
+static inline bool oom_outcome_left(enum oom_policy_outcome outcome)
+{
+	return outcome >= OOM_LEFT;
+}
+
+/* The victim may be anywhere below the leaf, and not only in it. */
+static inline bool oom_outcome_subtree(enum oom_policy_outcome outcome)
+{
+	return outcome == OOM_CHOSE_GROUP || outcome >= OOM_CHOSE_TASK;
+}
+
+/**
+ * struct oom_policy_step - one level of the path, for the report
+ * @parent_id: whose children were compared
+ * @prog_id: the program that compared them
+ * @winner: the leaf, or above it; the leaf keeps it
+ * @runner: referenced, or NULL
+ * @winner_usage: bytes
+ * @runner_usage: bytes
+ * @level: below the scope, 1 for its children
+ * @eligible: how many took part
+ * @compared: how often the program ran
+ */
+struct oom_policy_step {
+	u64 parent_id;
+	u32 prog_id;
+	struct mem_cgroup *winner;
+	struct mem_cgroup *runner;
+	u64 winner_usage;
+	u64 runner_usage;
+	unsigned int level;
+	unsigned int eligible;
+	unsigned int compared;
+};
+
+/**
+ * struct oom_policy_event - one OOM event
+ * @oc: the event, NULL when it is over
+ * @evaluate: the stock judgement of a task
+ * @scope: where the shortage is
+ * @outcome: how it stands
+ * @early: asked for by oom_policy_kill()
+ * @rehearsed: the policy that rules at @scope in a rehearsal, NULL in a real event
+ * @first: the policy asked first, referenced: it sets @deadline and @grace
+ * @policy: the policy asked last, referenced
+ * @chooser: the policy that made the last choice, or the one that rules where
+ *	     there was none to make, referenced: its KILL_ALL counts
+ * @task_policy: the policy that judges the leaf's tasks, referenced, or NULL
+ * @prog: what is asked in this RCU section
+ * @tasks: the match of the leaf's tasks
+ * @task_verdict: why that match ended early, or 0
+ * @cursor: where the walk is, referenced
+ * @leaf: the memcg with the victim, referenced
+ * @seq: number of the event, for the marks
+ * @marked: something is marked
+ * @start: in ns
+ * @deadline: in ns
+ * @grace: how long to wait for the memory of a victim, in ns
+ * @tick: jiffies at the last look at the clock
+ * @compared: program runs
+ * @ctx: what the programs see
+ * @nr_steps: levels in @steps
+ * @steps: the path
+ */
+struct oom_policy_event {
+	struct oom_control *oc;
+	oom_policy_task_fn evaluate;
+	struct mem_cgroup *scope;
+	enum oom_policy_outcome outcome;
+	bool early;
+	struct oom_policy *rehearsed;
+	struct oom_policy *first;
+	struct oom_policy *policy;
+	struct oom_policy *chooser;
+	struct oom_policy *task_policy;
+	const struct bpf_prog *prog;
+	struct oom_match tasks;
+	int task_verdict;
+	struct mem_cgroup *cursor;
+	struct mem_cgroup *leaf;
+	u64 seq;
+	bool marked;
+	u64 start;
+	u64 deadline;
+	u64 grace;
+	unsigned long tick;
+	unsigned int compared;
+	struct bpf_oom_ctx ctx;
+	unsigned int nr_steps;
+	struct oom_policy_step steps[OOM_POLICY_STEPS];
+};
+
+extern struct oom_policy_event oom_policy_event;
+
+static inline u64 memcg_cgroup_id(struct mem_cgroup *memcg)
+{
+	return cgroup_id(memcg->css.cgroup);
+}
+
+static inline unsigned int oom_policy_level(const struct oom_policy_event *ev,
+					    const struct mem_cgroup *memcg)
+{
+	return memcg->css.cgroup->level - ev->scope->css.cgroup->level;
+}
+
+static inline u64 *oom_policy_mark_of(const struct oom_policy_event *ev,
+				      struct mem_cgroup *memcg)
+{
+	return ev->rehearsed ? &memcg->oom_policy.dry_mark : &memcg->oom_policy.mark;
+}
+
+/* Found to have nobody to kill, in this event. */
+static inline bool oom_policy_marked(const struct oom_policy_event *ev,
+				     struct mem_cgroup *memcg)
+{
+	return *oom_policy_mark_of(ev, memcg) == ev->seq;
+}
+
+/* event.c: begin and end, the policies that take part, marks, the path */
+void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
+		      oom_policy_task_fn evaluate);
+void oom_policy_end(struct oom_policy_event *ev);
+void oom_policy_put(struct oom_policy *policy);
+struct oom_policy *oom_policy_get(struct oom_policy *policy);
+struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
+				 struct mem_cgroup *memcg, enum oom_policy_stage stage);
+void oom_policy_enter(struct oom_policy_event *ev, struct mem_cgroup *memcg);
+void oom_policy_enter_tasks(struct oom_policy_event *ev, struct mem_cgroup *memcg);
+void oom_policy_leave_tasks(struct oom_policy_event *ev);
+void oom_policy_mark(void *arg, void *node);
+void oom_policy_add_step(struct oom_policy_event *ev, struct mem_cgroup *parent,
+			 struct oom_match *match);
+void oom_policy_cut_steps(struct oom_policy_event *ev, unsigned int level);
+
+/* select.c: the passes over siblings, the walk over memcgs, the decision */
+int oom_policy_decide(struct oom_policy_event *ev);
+
+/* scan.c: the tasks of a memcg */
+void oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
+			 oom_policy_task_fn fn, void *arg);
+void oom_policy_scan(struct mem_cgroup *memcg, bool subtree, oom_policy_task_fn fn,
+		     void *arg);
+int oom_policy_add_task(struct task_struct *task, void *arg);
+unsigned long oom_policy_mm_pages(struct mm_struct *mm);
+
+/* task.c: which task of the leaf */
+int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
+			 enum oom_walk_choice choice);
+
+/* wait.c: victims that are dying, and their memory */
+bool oom_policy_in_flight(struct oom_policy_event *ev);
+bool oom_policy_in_grace(struct oom_policy_event *ev);
+
+/* report.c: the report, counters and tracepoints */
+void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
+			   const struct oom_match *match);
+void oom_policy_count(struct oom_policy_event *ev);
+const char *oom_policy_memcg_path(struct mem_cgroup *memcg);
+
+/* kill.c: early kills, and all of a memcg */
+unsigned long oom_policy_totalpages(struct mem_cgroup *scope);
+
+/* knobs.c: the off switch */
+bool oom_policy_enabled(void);
+
+#endif /* _MM_OOM_POLICY_EVENT_H */

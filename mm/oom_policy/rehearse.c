@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Rehearsals: the same selection over the live tree, and nobody is killed.
+ *
+ * A rehearsal has an event and marks of its own, under oom_policy_dry_mutex, and takes
+ * no lock that an OOM needs, so that neither waits for the other.
+ */
+
+#include <linux/cgroup.h>
+#include <linux/memcontrol.h>
+#include <linux/minmax.h>
+#include <linux/mutex.h>
+#include <linux/oom.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "compare.h"
+#include "event.h"
+
+/**
+ * oom_policy_fill_ctx - the context of one comparison outside of an event
+ * @ctx: filled in, but for @ctx->scratch_1 and @ctx->scratch_2, which are zeroed
+ * @memcg_1: candidate 1, referenced by the caller
+ * @memcg_2: candidate 2, a sibling, referenced by the caller
+ */
+void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
+			 struct mem_cgroup *memcg_2)
+{
+	struct oom_cand cand_1, cand_2;
+
+	oom_policy_cand(&cand_1, memcg_1);
+	oom_policy_cand(&cand_2, memcg_2);
+	*ctx = (struct bpf_oom_ctx) {
+		.level = memcg_1->css.cgroup->level,
+		.flags = BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_DRY_RUN,
+	};
+	oom_policy_set_cand_1(ctx, &cand_1);
+	oom_policy_set_cand_2(ctx, &cand_2);
+}
+
+static DEFINE_MUTEX(oom_policy_dry_mutex);
+static u64 oom_policy_dry_seq;	/* oom_policy_dry_mutex */
+
+/* What the stock killer thinks of a task, without a shortage. */
+static int oom_policy_dry_evaluate(struct task_struct *task, void *arg)
+{
+	struct oom_control *oc = arg;
+	long points;
+
+	if (tsk_is_oom_victim(task) &&
+	    !test_bit(MMF_OOM_SKIP, &task->signal->oom_mm->flags)) {
+		if (oc->chosen)
+			put_task_struct(oc->chosen);
+		oc->chosen = (void *)-1UL;
+		return 1;
+	}
+
+	points = oom_badness(task, oc->totalpages);
+	if (points == LONG_MIN || points < oc->chosen_points)
+		return 0;
+
+	if (oc->chosen)
+		put_task_struct(oc->chosen);
+	oc->chosen = get_task_struct(task);
+	oc->chosen_points = points;
+	return 0;
+}
+
+static void oom_policy_copy_steps(const struct oom_policy_event *ev,
+				  struct bpf_oom_step *steps, u32 *nr_steps)
+{
+	const struct oom_policy_step *step;
+	unsigned int i;
+
+	for (i = 0; i < ev->nr_steps; i++) {
+		step = &ev->steps[i];
+		steps[i] = (struct bpf_oom_step) {
+			.level = step->level,
+			.prog_id = step->prog_id,
+			.eligible = step->eligible,
+			.compared = step->compared,
+			.parent_id = step->parent_id,
+			.winner_id = memcg_cgroup_id(step->winner),
+			.runner_id = step->runner ? memcg_cgroup_id(step->runner) : 0,
+			.winner_usage = step->winner_usage,
+			.runner_usage = step->runner_usage,
+		};
+	}
+	if (oom_outcome_left(ev->outcome)) {
+		steps[i] = (struct bpf_oom_step) {
+			.level = oom_policy_level(ev, ev->leaf) + 1,
+			.parent_id = memcg_cgroup_id(ev->leaf),
+		};
+		i++;
+	}
+	*nr_steps = i;
+}
+
+static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_ctx *victim)
+{
+	struct task_struct *task = ev->oc->chosen;
+	struct mem_cgroup *memcg;
+	struct oom_cand cand;
+
+	rcu_read_lock();
+	memcg = mem_cgroup_from_task(task);
+	oom_policy_cand(&cand, memcg);
+	*victim = (struct bpf_oom_ctx) {
+		.cgroup_id_1 = cand.id,
+		.usage_1 = cand.usage,
+		.swap_1 = cand.swap,
+		.pid_1 = task_tgid_nr(task),
+		.oom_score_adj_1 = task->signal->oom_score_adj,
+		.level = oom_policy_level(ev, memcg),
+		.flags = ev->ctx.flags,
+	};
+	rcu_read_unlock();
+}
+
+/**
+ * oom_policy_rehearse - select without killing, as if a policy were attached
+ * @policy: rules at @scope; a link of its own that nothing else refers to
+ * @scope: the root for a global OOM, else the memcg that met its limit; referenced
+ * @victim: candidate 1 becomes the victim: memcg (bytes) and process
+ * @steps: room for OOM_POLICY_STEPS + 1 levels
+ * @nr_steps: how many were filled in
+ *
+ * Sleeps, but takes no lock that an OOM needs.
+ *
+ * Return: 0; -ESRCH nobody to kill; -EBUSY a victim is still dying; -ETIME over
+ * budget; -ENOMEM; -EOPNOTSUPP if the memory controller is not on cgroup v2.
+ */
+int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
+			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
+			u32 *nr_steps)
+{
+	struct oom_control oc = {
+		.memcg = mem_cgroup_is_root(scope) ? NULL : scope,
+		.totalpages = oom_policy_totalpages(scope),
+	};
+	struct oom_policy_event *ev;
+	int ret;
+
+	if (mem_cgroup_disabled() || !cgroup_subsys_on_dfl(memory_cgrp_subsys))
+		return -EOPNOTSUPP;
+
+	ev = kzalloc(sizeof(*ev), GFP_KERNEL);
+	if (!ev)
+		return -ENOMEM;
+
+	mutex_lock(&oom_policy_dry_mutex);
+	ev->rehearsed = policy;
+	ev->seq = oom_policy_dry_seq++;
+	oom_policy_begin(ev, &oc, oom_policy_dry_evaluate);
+	ev->ctx.flags |= BPF_OOM_EVENT_DRY_RUN;
+
+	ev->grace = (u64)policy->grace_ms * NSEC_PER_MSEC;
+
+	if (oom_policy_in_flight(ev) || oom_policy_in_grace(ev))
+		ret = -EBUSY;
+	else
+		ret = oom_policy_decide(ev);
+	if (ret > 0) {
+		oom_policy_copy_steps(ev, steps, nr_steps);
+		oom_policy_copy_victim(ev, victim);
+		put_task_struct(oc.chosen);
+	}
+	oom_policy_end(ev);
+	mutex_unlock(&oom_policy_dry_mutex);
+
+	kfree(ev);
+	return min(ret, 0);
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What an event tells: the OOM report, the counters of the policies, and tracepoints.
+ *
+ * Called under oom_lock, which protects the counters and the buffers here; of a
+ * rehearsal nothing is told. The report is for an event that is not over: what it
+ * names is held by the event.
+ */
+
+#define pr_fmt(fmt) "oom_policy: " fmt
+
+#include <linux/cgroup.h>
+#include <linux/filter.h>
+#include <linux/kernel.h>
+#include <linux/limits.h>
+#include <linux/memcontrol.h>
+#include <linux/oom.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/timekeeping.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/oom_policy.h>
+
+#include "event.h"
+
+/**
+ * oom_policy_count_runs - count the program runs of a match that is over
+ * @ev: the event
+ * @policy: who judged
+ * @match: the match
+ */
+void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
+			   const struct oom_match *match)
+{
+	ev->compared += oom_match_compared(match);
+	if (!ev->rehearsed)
+		policy->stats.comparisons += oom_match_compared(match);
+}
+
+static enum oom_policy_fallback oom_policy_reason(enum oom_policy_outcome outcome)
+{
+	switch (outcome) {
+	case OOM_WAIT_IN_FLIGHT:
+		return OOM_POLICY_IN_FLIGHT;
+	case OOM_WAIT_GRACE:
+		return OOM_POLICY_GRACE;
+	case OOM_STOCK_DISABLED:
+		return OOM_POLICY_DISABLED;
+	case OOM_STOCK_BUDGET:
+	case OOM_LEFT_BUDGET:
+		return OOM_POLICY_BUDGET;
+	case OOM_LEFT:
+		return OOM_POLICY_ABSTAINED;
+	default:
+		return OOM_POLICY_NONE_ELIGIBLE;
+	}
+}
+
+static void oom_policy_count_fallback(struct oom_policy_event *ev, u64 ns)
+{
+	enum oom_policy_fallback reason = oom_policy_reason(ev->outcome);
+
+	ev->first->stats.fallbacks[reason]++;
+	trace_oom_policy_fallback(memcg_cgroup_id(ev->scope), reason, ns);
+}
+
+static void oom_policy_count_kill(struct oom_policy *policy, u64 victim_id)
+{
+	if (!policy)
+		return;
+
+	policy->stats.kills++;
+	policy->stats.last_victim = victim_id;
+}
+
+/* Whether programs were asked, or would have been. */
+static bool oom_policy_selected(enum oom_policy_outcome outcome)
+{
+	return outcome >= OOM_STOCK_BUDGET;
+}
+
+/**
+ * oom_policy_count - count a decision, and trace it
+ * @ev: the event, in which a policy took part
+ */
+void oom_policy_count(struct oom_policy_event *ev)
+{
+	u64 ns = ktime_get_mono_fast_ns() - ev->start;
+	struct task_struct *victim = ev->oc->chosen;
+	u64 victim_id;
+
+	if (oom_policy_selected(ev->outcome)) {
+		ev->first->stats.selections++;
+		ev->first->stats.last_ns = ns;
+		ev->first->stats.worst_ns = max(ev->first->stats.worst_ns, ns);
+	}
+	if (!oom_outcome_has_leaf(ev->outcome)) {
+		oom_policy_count_fallback(ev, ns);
+		return;
+	}
+
+	rcu_read_lock();
+	victim_id = memcg_cgroup_id(mem_cgroup_from_task(victim));
+	rcu_read_unlock();
+
+	if (oom_outcome_left(ev->outcome))
+		oom_policy_count_fallback(ev, ns);
+	oom_policy_count_kill(oom_outcome_left(ev->outcome) ? ev->policy : ev->chooser,
+			      victim_id);
+	oom_policy_count_kill(ev->task_policy, victim_id);
+	trace_oom_policy_select(memcg_cgroup_id(ev->scope), victim_id,
+				task_pid_nr(victim), ev->compared, ns);
+}
+
+/* What is longer than this is cut. */
+static char oom_policy_path[512];
+static char oom_policy_name[NAME_MAX + 1];
+
+/**
+ * oom_policy_memcg_path - the path of a memcg for the log
+ * @memcg: the memcg, referenced
+ *
+ * Return: a buffer that the next call overwrites.
+ */
+const char *oom_policy_memcg_path(struct mem_cgroup *memcg)
+{
+	cgroup_path(memcg->css.cgroup, oom_policy_path, sizeof(oom_policy_path));
+	return oom_policy_path;
+}
+
+static void oom_policy_report_stock(enum oom_policy_outcome outcome)
+{
+	switch (outcome) {
+	case OOM_STOCK_BUDGET:
+		pr_info("over budget, the stock killer decides\n");
+		break;
+	case OOM_STOCK_DISABLED:
+		pr_info("switched off (vm.oom_policy_enabled), the stock killer decides\n");
+		break;
+	default:
+		pr_info("nobody to kill below, the stock killer decides\n");
+		break;
+	}
+}
+
+static void oom_policy_report_step(const struct oom_policy_step *step)
+{
+	if (!step->runner) {
+		pr_info("level %u: %s (%llukB), the only one eligible\n", step->level,
+			oom_policy_memcg_path(step->winner), step->winner_usage >> 10);
+		return;
+	}
+
+	cgroup_name(step->runner->css.cgroup, oom_policy_name, sizeof(oom_policy_name));
+	pr_info("level %u: %s (%llukB) rather than %s (%llukB), %u eligible, %u compared by prog id %u\n",
+		step->level, oom_policy_memcg_path(step->winner), step->winner_usage >> 10,
+		oom_policy_name, step->runner_usage >> 10, step->eligible,
+		step->compared, step->prog_id);
+}
+
+void __oom_policy_report(struct oom_control *oc)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+	const struct bpf_prog *prog;
+	unsigned int i;
+
+	if (ev->oc != oc || !ev->first)
+		return;
+
+	rcu_read_lock();
+	prog = READ_ONCE(ev->first->link.prog);
+	pr_info("scope %s, prog %s, prog id %u, link id %u%s\n",
+		oom_policy_memcg_path(ev->scope), prog->aux->name, prog->aux->id,
+		ev->first->link.id, ev->early ? ", early" : "");
+	rcu_read_unlock();
+
+	if (oom_outcome_stock(ev->outcome)) {
+		oom_policy_report_stock(ev->outcome);
+		return;
+	}
+
+	for (i = 0; i < ev->nr_steps; i++)
+		oom_policy_report_step(&ev->steps[i]);
+	if (oom_outcome_left(ev->outcome))
+		pr_info("no policy chose below %s%s: oom_badness() did\n",
+			oom_policy_memcg_path(ev->leaf),
+			ev->outcome == OOM_LEFT_BUDGET ? " within its budget" : "");
+	if (ev->task_policy)
+		pr_info("task: the choice of link id %u among %u in %s\n",
+			ev->task_policy->link.id, ev->tasks.eligible,
+			oom_policy_memcg_path(ev->leaf));
+}
+
+bool __oom_policy_dump_tasks(struct oom_control *oc, oom_policy_task_fn dump)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+	bool subtree = oom_outcome_subtree(ev->outcome);
+
+	if (ev->oc != oc || !ev->first || !oom_outcome_has_leaf(ev->outcome) ||
+	    (subtree && mem_cgroup_is_root(ev->leaf)))
+		return false;
+
+	oom_policy_scan(ev->leaf, subtree, dump, oc);
+	return true;
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Going through the tasks of a memcg, and what they hold. None of this may be called
+ * under RCU, but for the machine's whole list of processes it sleeps.
+ */
+
+#include <linux/cgroup.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include "event.h"
+
+/**
+ * oom_policy_scan_css - run a function on the tasks of one memcg
+ * @memcg: the memcg, referenced
+ * @flags: CSS_TASK_ITER_PROCS for processes, 0 for threads
+ * @fn: the function; stops the scan with a value other than 0
+ * @arg: for @fn
+ */
+void oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
+			 oom_policy_task_fn fn, void *arg)
+{
+	struct css_task_iter it;
+	struct task_struct *task;
+	unsigned int seen = 0;
+
+	css_task_iter_start(&memcg->css, flags, &it);
+	while ((task = css_task_iter_next(&it))) {
+		if (fn(task, arg))
+			break;
+		if (!(++seen % OOM_POLICY_BATCH))
+			cond_resched();
+	}
+	css_task_iter_end(&it);
+}
+
+/**
+ * oom_policy_scan - run a function on the processes of a memcg
+ * @memcg: the memcg, referenced
+ * @subtree: on those of all below it, too
+ * @fn: the function; stops the scan with a value other than 0
+ * @arg: for @fn
+ */
+void oom_policy_scan(struct mem_cgroup *memcg, bool subtree, oom_policy_task_fn fn,
+		     void *arg)
+{
+	struct task_struct *task;
+
+	if (subtree && !mem_cgroup_is_root(memcg)) {
+		mem_cgroup_scan_tasks(memcg, fn, arg);
+		return;
+	}
+
+	if (!subtree) {
+		oom_policy_scan_css(memcg, CSS_TASK_ITER_PROCS, fn, arg);
+		return;
+	}
+
+	rcu_read_lock();
+	for_each_process(task)
+		if (fn(task, arg))
+			break;
+	rcu_read_unlock();
+}
+
+/**
+ * oom_policy_mm_pages - what the death of an mm is worth
+ * @mm: the mm
+ *
+ * Return: its pages, in memory and in swap.
+ */
+unsigned long oom_policy_mm_pages(struct mm_struct *mm)
+{
+	return get_mm_rss(mm) + get_mm_counter(mm, MM_SWAPENTS);
+}
+
+static void oom_policy_add_mm(struct oom_cand *cand, struct mm_struct *mm)
+{
+	cand->usage += (u64)get_mm_rss(mm) * PAGE_SIZE + mm_pgtables_bytes(mm);
+	cand->swap += (u64)get_mm_counter(mm, MM_SWAPENTS) * PAGE_SIZE;
+}
+
+/**
+ * oom_policy_add_task - add what a process holds to a candidate
+ * @task: the process
+ * @arg: the candidate
+ *
+ * Return: 0, for oom_policy_scan() to go on.
+ */
+int oom_policy_add_task(struct task_struct *task, void *arg)
+{
+	struct task_struct *thread;
+	struct mm_struct *mm;
+
+	if (task->flags & PF_KTHREAD)
+		return 0;
+
+	/* The leader may have left its mm to the other threads. */
+	rcu_read_lock();
+	for_each_thread(task, thread) {
+		task_lock(thread);
+		mm = thread->mm;
+		if (mm)
+			oom_policy_add_mm(arg, mm);
+		task_unlock(thread);
+		if (mm)
+			break;
+	}
+	rcu_read_unlock();
+	return 0;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which task of the leaf: a policy for tasks has them play as the memcgs did, and
+ * without one, or where it abstains, oom_badness() picks. Who must not be killed is
+ * told by the stock judgement of a task and never takes part.
+ *
+ * A task that plays is referenced as long as the match refers to it. Called with a
+ * reference to the leaf, and not under RCU.
+ */
+
+#include <linux/cgroup.h>
+#include <linux/memcontrol.h>
+#include <linux/oom.h>
+#include <linux/sched/signal.h>
+
+#include "compare.h"
+#include "event.h"
+
+/* As for memcgs, but that the tie goes to oom_badness(). */
+static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
+				    struct oom_cand *next)
+{
+	struct oom_policy_event *ev = arg;
+	struct task_struct *task_1 = best->node;
+	struct task_struct *task_2 = next->node;
+	struct bpf_oom_ctx ctx = {
+		.usage_1 = best->usage,
+		.usage_2 = next->usage,
+		.swap_1 = best->swap,
+		.swap_2 = next->swap,
+		.pid_1 = task_tgid_nr(task_1),
+		.pid_2 = task_tgid_nr(task_2),
+		.oom_score_adj_1 = task_1->signal->oom_score_adj,
+		.oom_score_adj_2 = task_2->signal->oom_score_adj,
+		.level = ev->ctx.level,
+		.flags = ev->ctx.flags,
+		.scratch_1 = best->scratch,
+		.scratch_2 = next->scratch,
+		.task_1 = task_1,
+		.task_2 = task_2,
+	};
+	u32 verdict;
+
+	if (oom_policy_expired(ev))
+		return -ETIME;
+
+	rcu_read_lock();
+	migrate_disable();
+	ctx.cgroup_1 = mem_cgroup_from_task(task_1)->css.cgroup;
+	ctx.cgroup_2 = mem_cgroup_from_task(task_2)->css.cgroup;
+	ctx.cgroup_id_1 = cgroup_id(ctx.cgroup_1);
+	ctx.cgroup_id_2 = cgroup_id(ctx.cgroup_2);
+	ev->prog = READ_ONCE(ev->task_policy->link.prog);
+	verdict = oom_policy_run(ev, &ctx);
+	best->scratch = ctx.scratch_1;
+	next->scratch = ctx.scratch_2;
+	migrate_enable();
+	rcu_read_unlock();
+
+	if (verdict != BPF_OOM_EQUAL)
+		return verdict;
+	return next->points > best->points ? BPF_OOM_SECOND : BPF_OOM_FIRST;
+}
+
+/* A task that the stock killer would take plays against the best so far. */
+static int oom_policy_play_task(struct task_struct *task, void *arg)
+{
+	struct oom_policy_event *ev = arg;
+	struct oom_control *oc = ev->oc;
+	struct oom_cand next = {};
+	void *dropped;
+	int outcome;
+
+	oc->chosen = NULL;
+	oc->chosen_points = LONG_MIN;
+	if (ev->evaluate(task, oc))
+		return 1;
+	if (!oc->chosen)
+		return 0;
+
+	next.node = oc->chosen;
+	next.points = oc->chosen_points;
+	oc->chosen = NULL;
+	oom_policy_add_task(task, &next);
+
+	outcome = oom_match_play(&ev->tasks, &next, oom_policy_compare_tasks, ev, &dropped);
+	if (dropped)
+		put_task_struct(dropped);
+	if (oom_match_over(outcome))
+		ev->task_verdict = outcome;
+	return ev->task_verdict;
+}
+
+/* 1 and a referenced oc->chosen, BPF_OOM_ABSTAIN, 0, -EBUSY or -ETIME. */
+static int oom_policy_judge_tasks(struct oom_policy_event *ev, struct mem_cgroup *memcg,
+				  bool subtree)
+{
+	struct oom_control *oc = ev->oc;
+	bool busy;
+
+	ev->tasks = (struct oom_match) {};
+	ev->task_verdict = 0;
+	ev->ctx.level = oom_policy_level(ev, memcg) + 1;
+	oom_policy_scan(memcg, subtree, oom_policy_play_task, ev);
+	oom_policy_count_runs(ev, ev->task_policy, &ev->tasks);
+
+	busy = oc->chosen == (void *)-1UL;
+	if (ev->tasks.runner.node)
+		put_task_struct(ev->tasks.runner.node);
+	if (ev->tasks.best.node && (busy || ev->task_verdict))
+		put_task_struct(ev->tasks.best.node);
+	if (busy)
+		return -EBUSY;
+	if (ev->task_verdict)
+		return ev->task_verdict;
+	if (!ev->tasks.best.node)
+		return 0;
+
+	oc->chosen = ev->tasks.best.node;
+	oc->chosen_points = ev->tasks.best.points;
+	return 1;
+}
+
+/**
+ * oom_policy_pick_task - pick a task of the leaf
+ * @ev: the event; its task policy is the one that picked, or NULL
+ * @memcg: the leaf, referenced
+ * @choice: how the walk got there
+ *
+ * Return: 1 and a referenced oc->chosen, 0 if there is nobody to kill, -EBUSY if a
+ * victim is dying, -ETIME if the time is over.
+ */
+int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
+			 enum oom_walk_choice choice)
+{
+	bool subtree = choice == OOM_WALK_GROUP || choice == OOM_WALK_LEFT;
+	struct oom_control *oc = ev->oc;
+	int ret;
+
+	/* Where a policy has abstained it is the kernel's turn. */
+	if (choice == OOM_WALK_LEFT && ev->policy)
+		oom_policy_leave_tasks(ev);
+	else
+		oom_policy_enter_tasks(ev, memcg);
+
+	if (ev->task_policy) {
+		ret = oom_policy_judge_tasks(ev, memcg, subtree);
+		if (ret != BPF_OOM_ABSTAIN)
+			return ret;
+		oom_policy_leave_tasks(ev);
+	}
+
+	oc->chosen = NULL;
+	oc->chosen_points = LONG_MIN;
+	oom_policy_scan(memcg, subtree, ev->evaluate, oc);
+	if (oc->chosen == (void *)-1UL)
+		return -EBUSY;
+	return !!oc->chosen;
+}

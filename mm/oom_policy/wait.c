@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Whether an event has to wait for a victim of an earlier one: while it is dying, as
+ * the stock killer does, and with a grace until its memory is back. A grace passes.
+ *
+ * A victim's signal remembers its death; it is written under oom_lock, when the
+ * victim is chosen, and read by events and rehearsals.
+ */
+
+#include <linux/atomic.h>
+#include <linux/cgroup.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/timekeeping.h>
+
+#include "event.h"
+
+/* Signal structs with an oom_mm: a superset of the victims still dying. */
+atomic_t oom_policy_victims = ATOMIC_INIT(0);
+
+static int oom_policy_find_dying(struct task_struct *task, void *arg)
+{
+	struct oom_policy_event *ev = arg;
+
+	return tsk_is_oom_victim(task) ? ev->evaluate(task, ev->oc) : 0;
+}
+
+/**
+ * oom_policy_in_flight - is a victim dying in the scope
+ * @ev: the event
+ *
+ * The stock scan's rule: it is waited for, unless sysrq insists.
+ *
+ * Return: true if one is; oc->chosen is -1UL then.
+ */
+bool oom_policy_in_flight(struct oom_policy_event *ev)
+{
+	if (ev->oc->order == -1 || !atomic_read(&oom_policy_victims))
+		return false;
+
+	oom_policy_scan(ev->scope, true, oom_policy_find_dying, ev);
+	return ev->oc->chosen == (void *)-1UL;
+}
+
+/**
+ * oom_policy_victim_begin - a task has become an OOM victim
+ * @victim: its signal has just got its oom_mm; oom_lock is held
+ */
+void oom_policy_victim_begin(struct task_struct *victim)
+{
+	struct signal_struct *sig = victim->signal;
+
+	lockdep_assert_held(&oom_lock);
+
+	sig->oom_policy.killed = ktime_get_mono_fast_ns();
+	sig->oom_policy.pages = oom_policy_mm_pages(sig->oom_mm);
+	sig->oom_policy.shared = get_mm_counter(sig->oom_mm, MM_SHMEMPAGES);
+	atomic_inc(&oom_policy_victims);
+}
+
+/*
+ * MMF_OOM_SKIP says that waiting for a victim is in vain, or that exit_mmap() is
+ * about to free its pages. Either way most of them may still be on their way.
+ */
+static bool oom_policy_holds_memory(struct task_struct *task)
+{
+	const struct signal_struct *sig = task->signal;
+	struct mm_struct *mm = sig->oom_mm;
+	struct task_struct *thread;
+	bool exiting = false;
+
+	if (atomic_read(&mm->mm_users))
+		return oom_policy_mm_pages(mm) * 2 > sig->oom_policy.pages;
+
+	/* The counters run ahead of exit_mmap(), which frees in large batches. */
+	if (!mtree_empty(&mm->mm_mt))
+		return true;
+
+	/* Shared memory goes with its file, which is put after the mm. */
+	if (sig->oom_policy.shared * 2 <= sig->oom_policy.pages)
+		return false;
+
+	rcu_read_lock();
+	for_each_thread(task, thread)
+		exiting |= !READ_ONCE(thread->exit_state);
+	rcu_read_unlock();
+	return exiting;
+}
+
+static int oom_policy_find_slow(struct task_struct *task, void *arg)
+{
+	struct oom_policy_event *ev = arg;
+
+	if (!tsk_is_oom_victim(task) ||
+	    ev->start > task->signal->oom_policy.killed + ev->grace ||
+	    !oom_policy_holds_memory(task))
+		return 0;
+	/* What will be free elsewhere is of no use here. */
+	if (!ev->oc->memcg && !oom_cpuset_eligible(task, ev->oc))
+		return 0;
+
+	ev->oc->chosen = (void *)-1UL;
+	return 1;
+}
+
+/**
+ * oom_policy_in_grace - is the memory of a victim still on its way
+ * @ev: the event
+ *
+ * As long as the grace lasts, a victim that has not given its memory back is waited
+ * for. In a memcg thread by thread: of a process that is exiting the first one may be
+ * out of sight while the last one unmaps.
+ *
+ * Return: true if it is; oc->chosen is -1UL then.
+ */
+bool oom_policy_in_grace(struct oom_policy_event *ev)
+{
+	struct mem_cgroup *memcg = ev->scope;
+
+	if (!ev->grace || ev->oc->order == -1 || !atomic_read(&oom_policy_victims))
+		return false;
+
+	if (mem_cgroup_is_root(memcg)) {
+		oom_policy_scan(memcg, true, oom_policy_find_slow, ev);
+		return !!ev->oc->chosen;
+	}
+
+	for (memcg = mem_cgroup_iter(ev->scope, NULL, NULL); memcg;
+	     memcg = mem_cgroup_iter(ev->scope, memcg, NULL)) {
+		oom_policy_scan_css(memcg, 0, oom_policy_find_slow, ev);
+		if (ev->oc->chosen) {
+			mem_cgroup_iter_break(ev->scope, memcg);
+			return true;
+		}
+	}
+	return false;
+}
