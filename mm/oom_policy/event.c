@@ -69,8 +69,8 @@ struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
 }
 
 /*
- * The nearest policy at @memcg or above rules below @memcg. Hold it in the place of
- * what is held now.
+ * The nearest policy at @memcg or above rules below @memcg, but none above ev->top.
+ * Hold it in the place of what is held now.
  */
 static void oom_policy_hold_ruling(const struct oom_policy_event *ev,
 				   struct mem_cgroup *memcg,
@@ -83,6 +83,8 @@ static void oom_policy_hold_ruling(const struct oom_policy_event *ev,
 		policy = oom_policy_of(ev, memcg, stage);
 		if (policy != *held)
 			policy = oom_policy_get(policy);
+		if (memcg == ev->top)
+			break;
 	}
 	rcu_read_unlock();
 
@@ -132,6 +134,22 @@ void oom_policy_enter_tasks(struct oom_policy_event *ev, struct mem_cgroup *memc
 {
 	oom_policy_hold_ruling(ev, memcg, OOM_POLICY_STAGE_TASK, &ev->task_policy);
 	oom_policy_asked(ev, ev->task_policy);
+}
+
+/**
+ * oom_policy_abstained - a policy has left the choice to oom_badness(), which has made it
+ * @ev: the event
+ * @link_id: of that policy
+ * @below: where: the leaf
+ */
+void oom_policy_abstained(struct oom_policy_event *ev, u32 link_id,
+			  struct mem_cgroup *below)
+{
+	if (ev->abstained.below)
+		return;
+
+	ev->abstained.link_id = link_id;
+	ev->abstained.below = below;
 }
 
 /**
@@ -212,6 +230,8 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->seq++;
 	ev->start = ktime_get_mono_fast_ns();
 	ev->tick = jiffies - 1;
+	ev->top = NULL;
+	ev->abstained.below = NULL;
 	ev->marked = false;
 	ev->compared = 0;
 

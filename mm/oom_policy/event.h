@@ -100,6 +100,16 @@ struct oom_policy_step {
 };
 
 /**
+ * struct oom_policy_abstention - where a policy left the choice to oom_badness()
+ * @link_id: whose
+ * @below: where; the leaf or above it, which keeps it; NULL if none did
+ */
+struct oom_policy_abstention {
+	u32 link_id;
+	struct mem_cgroup *below;
+};
+
+/**
  * struct oom_policy_event - one OOM event
  * @oc: the event, NULL when it is over
  * @evaluate: the stock judgement of a task
@@ -115,6 +125,8 @@ struct oom_policy_step {
  * @prog: what is asked in this RCU section
  * @tasks: the match of the leaf's tasks
  * @task_verdict: why that match ended early, or 0
+ * @top: after a hand-over the tenant: policies above it have no say; or NULL
+ * @abstained: the first abstention that @leaf is the result of
  * @cursor: where the walk is, referenced
  * @leaf: the memcg with the victim, referenced
  * @seq: number of the event, for the marks
@@ -142,6 +154,8 @@ struct oom_policy_event {
 	const struct bpf_prog *prog;
 	struct oom_match tasks;
 	int task_verdict;
+	struct mem_cgroup *top;
+	struct oom_policy_abstention abstained;
 	struct mem_cgroup *cursor;
 	struct mem_cgroup *leaf;
 	u64 seq;
@@ -193,6 +207,8 @@ struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
 void oom_policy_enter(struct oom_policy_event *ev, struct mem_cgroup *memcg);
 void oom_policy_enter_tasks(struct oom_policy_event *ev, struct mem_cgroup *memcg);
 void oom_policy_leave_tasks(struct oom_policy_event *ev);
+void oom_policy_abstained(struct oom_policy_event *ev, u32 link_id,
+			  struct mem_cgroup *below);
 void oom_policy_mark(void *arg, void *node);
 void oom_policy_add_step(struct oom_policy_event *ev, struct mem_cgroup *parent,
 			 struct oom_match *match);

@@ -50,17 +50,14 @@ static enum oom_policy_fallback oom_policy_reason(enum oom_policy_outcome outcom
 	case OOM_STOCK_BUDGET:
 	case OOM_LEFT_BUDGET:
 		return OOM_POLICY_BUDGET;
-	case OOM_LEFT:
-		return OOM_POLICY_ABSTAINED;
 	default:
 		return OOM_POLICY_NONE_ELIGIBLE;
 	}
 }
 
-static void oom_policy_count_fallback(struct oom_policy_event *ev, u64 ns)
+static void oom_policy_count_fallback(struct oom_policy_event *ev,
+				      enum oom_policy_fallback reason, u64 ns)
 {
-	enum oom_policy_fallback reason = oom_policy_reason(ev->outcome);
-
 	ev->first->stats.fallbacks[reason]++;
 	trace_oom_policy_fallback(memcg_cgroup_id(ev->scope), reason, ns);
 }
@@ -96,7 +93,7 @@ void oom_policy_count(struct oom_policy_event *ev)
 		ev->first->stats.worst_ns = max(ev->first->stats.worst_ns, ns);
 	}
 	if (!oom_outcome_has_leaf(ev->outcome)) {
-		oom_policy_count_fallback(ev, ns);
+		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
 		return;
 	}
 
@@ -104,8 +101,11 @@ void oom_policy_count(struct oom_policy_event *ev)
 	victim_id = memcg_cgroup_id(mem_cgroup_from_task(victim));
 	rcu_read_unlock();
 
-	if (oom_outcome_left(ev->outcome))
-		oom_policy_count_fallback(ev, ns);
+	/* Whatever a tenant's own policy made of it afterwards. */
+	if (ev->abstained.below || ev->outcome == OOM_LEFT)
+		oom_policy_count_fallback(ev, OOM_POLICY_ABSTAINED, ns);
+	if (oom_outcome_left(ev->outcome) && ev->outcome != OOM_LEFT)
+		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
 	oom_policy_count_kill(oom_outcome_left(ev->outcome) ? ev->policy : ev->chooser,
 			      victim_id);
 	oom_policy_count_kill(ev->task_policy, victim_id);
@@ -182,6 +182,11 @@ void __oom_policy_report(struct oom_control *oc)
 
 	for (i = 0; i < ev->nr_steps; i++)
 		oom_policy_report_step(&ev->steps[i]);
+	if (ev->abstained.below &&
+	    !(oom_outcome_left(ev->outcome) && ev->abstained.below == ev->leaf))
+		pr_info("link id %u abstained below %s: oom_badness() picked there\n",
+			ev->abstained.link_id,
+			oom_policy_memcg_path(ev->abstained.below));
 	if (oom_outcome_left(ev->outcome))
 		pr_info("no policy chose below %s%s: oom_badness() did\n",
 			oom_policy_memcg_path(ev->leaf),

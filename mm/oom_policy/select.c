@@ -289,6 +289,8 @@ static int oom_policy_try(void *arg, void *node, enum oom_walk_choice choice)
 	mem_cgroup_put(ev->leaf);
 	ev->leaf = node;
 	ev->outcome = oom_policy_chosen(ev, choice);
+	if (choice == OOM_WALK_LEFT && ev->policy)
+		oom_policy_abstained(ev, ev->policy->link.id, node);
 	return 1;
 }
 
@@ -346,12 +348,14 @@ static struct mem_cgroup *oom_policy_get_tenant(struct oom_policy_event *ev)
 
 /*
  * Where oom_badness() picked a task, the kernel has said which tenant; the
- * tenant's own policy says what inside. If it comes to nothing, the pick stands.
+ * tenant's own policy says what inside, and nobody above it: whoever has abstained is
+ * not asked again. If it comes to nothing, the pick stands.
  */
 static int oom_policy_hand_over(struct oom_policy_event *ev)
 {
 	unsigned int level = oom_policy_level(ev, ev->leaf);
 	struct task_struct *picked = ev->oc->chosen;
+	struct mem_cgroup *top = ev->top;
 	struct oom_policy *policy;
 	struct mem_cgroup *tenant;
 	int ret = 0;
@@ -361,6 +365,7 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
 		return 0;
 
 	policy = oom_policy_get(ev->policy);
+	ev->top = tenant;
 	/* Nobody has looked at the grace of one that is the first to be asked. */
 	if (!ev->first) {
 		oom_policy_enter(ev, tenant);
@@ -384,6 +389,7 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
 	oom_policy_leave_tasks(ev);
 	oom_policy_put(ev->policy);
 	ev->policy = policy;
+	ev->top = top;
 	ev->oc->chosen = picked;
 	ev->outcome = ret == -ETIME ? OOM_LEFT_BUDGET : OOM_LEFT_NOBODY;
 	return 0;

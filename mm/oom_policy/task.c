@@ -135,6 +135,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 {
 	bool subtree = choice == OOM_WALK_GROUP || choice == OOM_WALK_LEFT;
 	struct oom_control *oc = ev->oc;
+	u32 abstained = 0;
 	int ret;
 
 	/* Where a policy has abstained it is the kernel's turn. */
@@ -147,6 +148,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 		ret = oom_policy_judge_tasks(ev, memcg, subtree);
 		if (ret != BPF_OOM_ABSTAIN)
 			return ret;
+		abstained = ev->task_policy->link.id;
 		oom_policy_leave_tasks(ev);
 	}
 
@@ -155,5 +157,9 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 	oom_policy_scan(memcg, subtree, ev->evaluate, oc);
 	if (oc->chosen == (void *)-1UL)
 		return -EBUSY;
-	return !!oc->chosen;
+	if (!oc->chosen)
+		return 0;
+	if (abstained)
+		oom_policy_abstained(ev, abstained, memcg);
+	return 1;
 }
