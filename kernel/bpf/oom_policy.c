@@ -412,47 +412,138 @@ static const struct bpf_func_proto bpf_oom_policy_storage_get_proto = {
 };
 
 /*
- * What may allocate is refused at load. Of the map operations that is the update,
- * for some types of map: whoever fills a map does it beforehand, and a program
- * changes values where they are.
+ * What is known not to allocate and not to sleep, and nothing else: whoever adds a
+ * helper to the kernel does not think of policies. Of the map operations the update is
+ * missing, since some types of map allocate: whoever fills a map does it beforehand,
+ * and a program changes values where they are. A tail call would lead to a program
+ * that was verified for the other stage.
  */
 static const struct bpf_func_proto *
 oom_policy_func_proto(enum bpf_func_id func_id, const struct bpf_prog *prog)
 {
 	switch (func_id) {
-	case BPF_FUNC_map_update_elem:
-	case BPF_FUNC_timer_init:
-		return NULL;
+	case BPF_FUNC_map_lookup_elem:
+	case BPF_FUNC_map_lookup_percpu_elem:
+	case BPF_FUNC_map_delete_elem:
+	case BPF_FUNC_map_push_elem:
+	case BPF_FUNC_map_pop_elem:
+	case BPF_FUNC_map_peek_elem:
+	case BPF_FUNC_for_each_map_elem:
+	case BPF_FUNC_kptr_xchg:
+	case BPF_FUNC_spin_lock:
+	case BPF_FUNC_spin_unlock:
+	case BPF_FUNC_loop:
+	case BPF_FUNC_strncmp:
+	case BPF_FUNC_strtol:
+	case BPF_FUNC_strtoul:
+	case BPF_FUNC_snprintf:
+	case BPF_FUNC_snprintf_btf:
+	case BPF_FUNC_trace_printk:
+	case BPF_FUNC_trace_vprintk:
+	case BPF_FUNC_ringbuf_output:
+	case BPF_FUNC_ringbuf_reserve:
+	case BPF_FUNC_ringbuf_submit:
+	case BPF_FUNC_ringbuf_discard:
+	case BPF_FUNC_ringbuf_query:
+	case BPF_FUNC_ringbuf_reserve_dynptr:
+	case BPF_FUNC_ringbuf_submit_dynptr:
+	case BPF_FUNC_ringbuf_discard_dynptr:
+	case BPF_FUNC_dynptr_from_mem:
+	case BPF_FUNC_dynptr_read:
+	case BPF_FUNC_dynptr_write:
+	case BPF_FUNC_dynptr_data:
+	case BPF_FUNC_jiffies64:
+	case BPF_FUNC_ktime_get_ns:
+	case BPF_FUNC_ktime_get_boot_ns:
+	case BPF_FUNC_ktime_get_tai_ns:
+	case BPF_FUNC_get_prandom_u32:
+	case BPF_FUNC_get_smp_processor_id:
+	case BPF_FUNC_get_numa_node_id:
+	case BPF_FUNC_per_cpu_ptr:
+	case BPF_FUNC_this_cpu_ptr:
+	case BPF_FUNC_get_current_pid_tgid:
+	case BPF_FUNC_get_ns_current_pid_tgid:
+	case BPF_FUNC_get_current_task:
+	case BPF_FUNC_get_current_task_btf:
+	case BPF_FUNC_get_current_cgroup_id:
+	case BPF_FUNC_get_current_ancestor_cgroup_id:
+	case BPF_FUNC_task_pt_regs:
+	case BPF_FUNC_probe_read_user:
+	case BPF_FUNC_probe_read_user_str:
+	case BPF_FUNC_probe_read_kernel:
+	case BPF_FUNC_probe_read_kernel_str:
+		return bpf_base_func_proto(func_id, prog);
 	case BPF_FUNC_cgrp_storage_get:
 		return &bpf_oom_policy_storage_get_proto;
 	case BPF_FUNC_cgrp_storage_delete:
 		return &bpf_cgrp_storage_delete_proto;
 	default:
-		return bpf_base_func_proto(func_id, prog);
+		return NULL;
 	}
 }
 
-BTF_SET_START(oom_policy_refused_kfuncs)
-BTF_ID(func, bpf_obj_new_impl)
-BTF_ID(func, bpf_percpu_obj_new_impl)
-BTF_ID(func, bpf_wq_init)
-BTF_ID(func, bpf_iter_bits_new)
-BTF_ID(func, bpf_iter_css_task_new)
-BTF_ID(func, bpf_iter_task_vma_new)
-BTF_SET_END(oom_policy_refused_kfuncs)
+BTF_SET_START(oom_policy_kfuncs)
+BTF_ID(func, bpf_obj_drop_impl)
+BTF_ID(func, bpf_percpu_obj_drop_impl)
+BTF_ID(func, bpf_refcount_acquire_impl)
+BTF_ID(func, bpf_list_push_front_impl)
+BTF_ID(func, bpf_list_push_back_impl)
+BTF_ID(func, bpf_list_pop_front)
+BTF_ID(func, bpf_list_pop_back)
+BTF_ID(func, bpf_rbtree_remove)
+BTF_ID(func, bpf_rbtree_add_impl)
+BTF_ID(func, bpf_rbtree_first)
+BTF_ID(func, bpf_task_acquire)
+BTF_ID(func, bpf_task_release)
+BTF_ID(func, bpf_task_from_pid)
+BTF_ID(func, bpf_task_under_cgroup)
+BTF_ID(func, bpf_task_get_cgroup1)
+BTF_ID(func, bpf_cgroup_acquire)
+BTF_ID(func, bpf_cgroup_release)
+BTF_ID(func, bpf_cgroup_ancestor)
+BTF_ID(func, bpf_cgroup_from_id)
+BTF_ID(func, bpf_throw)
+BTF_ID(func, bpf_cast_to_kern_ctx)
+BTF_ID(func, bpf_rdonly_cast)
+BTF_ID(func, bpf_rcu_read_lock)
+BTF_ID(func, bpf_rcu_read_unlock)
+BTF_ID(func, bpf_dynptr_slice)
+BTF_ID(func, bpf_dynptr_slice_rdwr)
+BTF_ID(func, bpf_dynptr_adjust)
+BTF_ID(func, bpf_dynptr_is_null)
+BTF_ID(func, bpf_dynptr_is_rdonly)
+BTF_ID(func, bpf_dynptr_size)
+BTF_ID(func, bpf_dynptr_clone)
+BTF_ID(func, bpf_iter_num_new)
+BTF_ID(func, bpf_iter_num_next)
+BTF_ID(func, bpf_iter_num_destroy)
+BTF_ID(func, bpf_iter_css_new)
+BTF_ID(func, bpf_iter_css_next)
+BTF_ID(func, bpf_iter_css_destroy)
+BTF_ID(func, bpf_iter_task_new)
+BTF_ID(func, bpf_iter_task_next)
+BTF_ID(func, bpf_iter_task_destroy)
+BTF_ID(func, bpf_get_root_mem_cgroup)
+BTF_ID(func, bpf_get_mem_cgroup)
+BTF_ID(func, bpf_put_mem_cgroup)
+BTF_ID(func, bpf_mem_cgroup_usage)
+BTF_ID(func, bpf_mem_cgroup_page_state)
+BTF_ID(func, bpf_mem_cgroup_vm_events)
+BTF_ID(func, bpf_mem_cgroup_memory_events)
+BTF_SET_END(oom_policy_kfuncs)
 
 /**
- * oom_policy_kfunc_filter - keep kfuncs that allocate from OOM policies
+ * oom_policy_kfunc_filter - keep OOM policies to the kfuncs that do not allocate
  * @prog: the program that calls
  * @kfunc_id: BTF id of the kfunc in vmlinux
  *
- * Return: -EACCES if @prog is an OOM policy and the kfunc may allocate, else 0.
+ * Return: -EACCES if @prog is an OOM policy and the kfunc is none of those, else 0.
  */
 int oom_policy_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id)
 {
 	if (resolve_prog_type(prog) != BPF_PROG_TYPE_OOM_POLICY)
 		return 0;
-	return btf_id_set_contains(&oom_policy_refused_kfuncs, kfunc_id) ? -EACCES : 0;
+	return btf_id_set_contains(&oom_policy_kfuncs, kfunc_id) ? 0 : -EACCES;
 }
 
 const struct bpf_verifier_ops oom_policy_verifier_ops = {
