@@ -72,6 +72,9 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
 			u32 *nr_steps);
 
+int oom_policy_block(void);
+void oom_policy_unblock(void);
+
 struct mem_cgroup *oom_policy_get_memcg(u64 cgroup_id);
 int oom_policy_kill(struct mem_cgroup *scope);
 

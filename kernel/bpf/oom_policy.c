@@ -7,10 +7,10 @@
  * A link occupies one slot of one memcg. It goes away with its last reference,
  * by BPF_LINK_DETACH or with the cgroup, whichever comes first.
  *
- * oom_policy_mutex serializes everything that changes a slot or a link's
- * program. It nests inside cgroup_mutex. Selection never takes it: it reads
- * slots and programs under RCU, and holds a reference on a link whose program
- * it goes on asking.
+ * oom_policy_mutex serializes everything that changes a slot or a link's program. It
+ * nests inside cgroup_mutex, and, where a program is replaced, inside oom_lock.
+ * Selection never takes it: it reads slots under RCU, and holds a reference on a link
+ * whose program it goes on asking.
  */
 
 #include <linux/bpf.h>
@@ -95,22 +95,42 @@ static void oom_policy_link_dealloc(struct bpf_link *link)
 	kfree(to_oom_policy(link));
 }
 
-static int oom_policy_link_update(struct bpf_link *link, struct bpf_prog *new_prog,
-				  struct bpf_prog *old_prog)
+/* On success *@prog is the one that was replaced. */
+static int oom_policy_replace(struct bpf_link *link, struct bpf_prog **prog,
+			      struct bpf_prog *old_prog)
 {
 	guard(mutex)(&oom_policy_mutex);
 
 	if (old_prog && old_prog != link->prog)
 		return -EPERM;
-	if (new_prog->type != link->prog->type ||
-	    new_prog->expected_attach_type != link->prog->expected_attach_type)
+	if ((*prog)->type != link->prog->type ||
+	    (*prog)->expected_attach_type != link->prog->expected_attach_type)
 		return -EINVAL;
 	if (!to_oom_policy(link)->memcg)
 		return -ENOLINK;
 
-	old_prog = xchg(&link->prog, new_prog);
-	bpf_prog_put(old_prog);
+	*prog = xchg(&link->prog, *prog);
 	return 0;
+}
+
+/*
+ * Between events: one event asks one program, which finds in the scratch words what
+ * it has put there itself, and is the one that the report names.
+ */
+static int oom_policy_link_update(struct bpf_link *link, struct bpf_prog *new_prog,
+				  struct bpf_prog *old_prog)
+{
+	int err;
+
+	err = oom_policy_block();
+	if (err)
+		return err;
+	err = oom_policy_replace(link, &new_prog, old_prog);
+	oom_policy_unblock();
+
+	if (!err)
+		bpf_prog_put(new_prog);
+	return err;
 }
 
 static u64 oom_policy_cgroup_id(struct oom_policy *policy)

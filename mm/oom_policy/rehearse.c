@@ -40,6 +40,35 @@ void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
 }
 
 static DEFINE_MUTEX(oom_policy_dry_mutex);
+
+/**
+ * oom_policy_block - wait until no event and no rehearsal is under way
+ *
+ * None begins before oom_policy_unblock(): an allocation that fails meanwhile is
+ * repeated. The caller must not allocate in between.
+ *
+ * Return: 0; -EINTR a signal.
+ */
+int oom_policy_block(void)
+{
+	if (mutex_lock_interruptible(&oom_policy_dry_mutex))
+		return -EINTR;
+	if (mutex_lock_interruptible(&oom_lock)) {
+		mutex_unlock(&oom_policy_dry_mutex);
+		return -EINTR;
+	}
+	return 0;
+}
+
+/**
+ * oom_policy_unblock - the counterpart of oom_policy_block()
+ */
+void oom_policy_unblock(void)
+{
+	mutex_unlock(&oom_lock);
+	mutex_unlock(&oom_policy_dry_mutex);
+}
+
 static u64 oom_policy_dry_seq;	/* oom_policy_dry_mutex */
 
 /* What the stock killer thinks of a task, without a shortage. */
