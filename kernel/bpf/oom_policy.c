@@ -236,7 +236,8 @@ static int oom_policy_check_attr(const union bpf_attr *attr)
 		known = BPF_F_OOM_POLICY_MEMCG;
 	if (attr->link_create.flags || attr->link_create.oom_policy.flags & ~known)
 		return -EINVAL;
-	if (attr->link_create.oom_policy.grace_ms > OOM_POLICY_MAX_GRACE_MS)
+	if (attr->link_create.oom_policy.grace_ms > OOM_POLICY_MAX_GRACE_MS ||
+	    attr->link_create.oom_policy.budget_us > OOM_POLICY_MAX_BUDGET_US)
 		return -ERANGE;
 
 	/* The padding, and what the other link types have behind it. */
@@ -305,7 +306,7 @@ static int oom_policy_attach(struct oom_policy *policy, struct mem_cgroup *memcg
  * initial user namespace; -EINVAL for unknown flags or non-zero padding; -EBADF
  * if target_fd is not a cgroup v2 directory; -ENOENT if that cgroup is being
  * removed; -EOPNOTSUPP if the memory controller is not enabled there or not on
- * v2; -ERANGE if the grace is too long; -EBUSY if the slot is taken; -ENOMEM, or
+ * v2; -ERANGE if the grace or the budget is too long; -EBUSY if the slot is taken; -ENOMEM, or
  * what bpf_link_prime() returns.
  */
 int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog)
