@@ -16,6 +16,7 @@
 struct mem_cgroup;
 struct oom_control;
 struct oom_policy;
+struct signal_struct;
 struct task_struct;
 
 typedef int (*oom_policy_task_fn)(struct task_struct *task, void *arg);
@@ -47,11 +48,13 @@ struct oom_policy_memcg {
  * @killed: when its mm became oom_mm, ns
  * @pages: what that mm held then, memory and swap
  * @shared: of these, the shared memory
+ * @over: nothing will come back from it any more
  */
 struct oom_policy_victim {
 	u64 killed;
 	unsigned long pages;
 	unsigned long shared;
+	bool over;
 };
 
 DECLARE_STATIC_KEY_FALSE(oom_policy_attached);
@@ -65,16 +68,11 @@ void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
 void __oom_policy_done(struct oom_control *oc);
 void oom_policy_memcg_offline(struct mem_cgroup *memcg);
 void oom_policy_victim_begin(struct task_struct *victim);
+void oom_policy_victim_end(struct signal_struct *sig);
 
 static inline bool oom_policy_active(void)
 {
 	return static_branch_unlikely(&oom_policy_attached);
-}
-
-/* A signal with an oom_mm is freed. */
-static inline void oom_policy_victim_end(void)
-{
-	atomic_dec(&oom_policy_victims);
 }
 
 #else /* !CONFIG_BPF_OOM_POLICY */
@@ -107,7 +105,7 @@ static inline void __oom_policy_kill_all(struct oom_control *oc,
 static inline void __oom_policy_done(struct oom_control *oc) {}
 static inline void oom_policy_memcg_offline(struct mem_cgroup *memcg) {}
 static inline void oom_policy_victim_begin(struct task_struct *victim) {}
-static inline void oom_policy_victim_end(void) {}
+static inline void oom_policy_victim_end(struct signal_struct *sig) {}
 
 #endif /* CONFIG_BPF_OOM_POLICY */
 

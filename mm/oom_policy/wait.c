@@ -18,14 +18,63 @@
 
 #include "event.h"
 
-/* Signal structs with an oom_mm: a superset of the victims still dying. */
+/*
+ * Signal structs with an oom_mm, but for those that an event has found to be over: a
+ * superset of the victims still dying.
+ */
 atomic_t oom_policy_victims = ATOMIC_INIT(0);
+
+/* A thread has its files until it has an exit state. */
+static bool oom_policy_exiting(struct task_struct *task)
+{
+	struct task_struct *thread;
+	bool exiting = false;
+
+	rcu_read_lock();
+	for_each_thread(task, thread)
+		exiting |= !READ_ONCE(thread->exit_state);
+	rcu_read_unlock();
+	return exiting;
+}
+
+/*
+ * Nothing will come back from a victim any more. It may go on as a zombie for as long
+ * as nobody reaps it: then it is not looked for again.
+ */
+static bool oom_policy_is_over(struct task_struct *victim)
+{
+	const struct mm_struct *mm = victim->signal->oom_mm;
+
+	return !atomic_read(&mm->mm_users) && mtree_empty(&mm->mm_mt) &&
+	       !oom_policy_exiting(victim);
+}
+
+static void oom_policy_forget(struct signal_struct *sig)
+{
+	if (!xchg(&sig->oom_policy.over, true))
+		atomic_dec(&oom_policy_victims);
+}
+
+/**
+ * oom_policy_victim_end - a signal with an oom_mm is freed
+ * @sig: the signal
+ */
+void oom_policy_victim_end(struct signal_struct *sig)
+{
+	oom_policy_forget(sig);
+}
 
 static int oom_policy_find_dying(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
 
-	return tsk_is_oom_victim(task) ? ev->evaluate(task, ev->oc) : 0;
+	if (!tsk_is_oom_victim(task))
+		return 0;
+	if (oom_policy_is_over(task)) {
+		oom_policy_forget(task->signal);
+		return 0;
+	}
+	return ev->evaluate(task, ev->oc);
 }
 
 /**
@@ -69,8 +118,6 @@ static bool oom_policy_holds_memory(struct task_struct *task)
 {
 	const struct signal_struct *sig = task->signal;
 	struct mm_struct *mm = sig->oom_mm;
-	struct task_struct *thread;
-	bool exiting = false;
 
 	if (atomic_read(&mm->mm_users))
 		return oom_policy_mm_pages(mm) * 2 > sig->oom_policy.pages;
@@ -80,14 +127,8 @@ static bool oom_policy_holds_memory(struct task_struct *task)
 		return true;
 
 	/* Shared memory goes with its file, which is put after the mm. */
-	if (sig->oom_policy.shared * 2 <= sig->oom_policy.pages)
-		return false;
-
-	rcu_read_lock();
-	for_each_thread(task, thread)
-		exiting |= !READ_ONCE(thread->exit_state);
-	rcu_read_unlock();
-	return exiting;
+	return sig->oom_policy.shared * 2 > sig->oom_policy.pages &&
+	       oom_policy_exiting(task);
 }
 
 static int oom_policy_find_slow(struct task_struct *task, void *arg)
