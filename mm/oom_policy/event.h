@@ -218,10 +218,10 @@ void oom_policy_cut_steps(struct oom_policy_event *ev, unsigned int level);
 int oom_policy_decide(struct oom_policy_event *ev);
 
 /* scan.c: the tasks of a memcg */
-void oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
-			 oom_policy_task_fn fn, void *arg);
 void oom_policy_scan(struct mem_cgroup *memcg, bool subtree, oom_policy_task_fn fn,
 		     void *arg);
+void oom_policy_scan_memcgs(struct mem_cgroup *memcg, unsigned int flags,
+			    oom_policy_task_fn fn, void *arg);
 int oom_policy_add_task(struct task_struct *task, void *arg);
 unsigned long oom_policy_mm_pages(struct mm_struct *mm);
 
@@ -231,7 +231,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 
 /* wait.c: victims that are dying, and their memory */
 bool oom_policy_in_flight(struct oom_policy_event *ev);
-bool oom_policy_in_grace(struct oom_policy_event *ev);
+bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within);
 
 /* report.c: the report, counters and tracepoints */
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,

@@ -186,7 +186,7 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 
 	ev->grace = (u64)policy->grace_ms * NSEC_PER_MSEC;
 
-	if (oom_policy_in_flight(ev) || oom_policy_in_grace(ev))
+	if (oom_policy_in_flight(ev) || oom_policy_in_grace(ev, ev->scope))
 		ret = -EBUSY;
 	else
 		ret = oom_policy_decide(ev);

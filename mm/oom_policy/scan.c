@@ -12,28 +12,43 @@
 
 #include "event.h"
 
+static int oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
+			       oom_policy_task_fn fn, void *arg)
+{
+	struct css_task_iter it;
+	struct task_struct *task;
+	int ret = 0;
+
+	css_task_iter_start(&memcg->css, flags, &it);
+	while (!ret && (task = css_task_iter_next(&it))) {
+		ret = fn(task, arg);
+		cond_resched();
+	}
+	css_task_iter_end(&it);
+	return ret;
+}
+
 /**
- * oom_policy_scan_css - run a function on the tasks of one memcg
+ * oom_policy_scan_memcgs - run a function on the tasks of a memcg and of all below it
  * @memcg: the memcg, referenced
  * @flags: CSS_TASK_ITER_PROCS for processes, 0 for threads
  * @fn: the function; stops the scan with a value other than 0
  * @arg: for @fn
+ *
+ * Others may use the CPU after each task, whatever @fn takes.
  */
-void oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
-			 oom_policy_task_fn fn, void *arg)
+void oom_policy_scan_memcgs(struct mem_cgroup *memcg, unsigned int flags,
+			    oom_policy_task_fn fn, void *arg)
 {
-	struct css_task_iter it;
-	struct task_struct *task;
-	unsigned int seen = 0;
+	struct mem_cgroup *pos;
 
-	css_task_iter_start(&memcg->css, flags, &it);
-	while ((task = css_task_iter_next(&it))) {
-		if (fn(task, arg))
-			break;
-		if (!(++seen % OOM_POLICY_BATCH))
-			cond_resched();
+	for (pos = mem_cgroup_iter(memcg, NULL, NULL); pos;
+	     pos = mem_cgroup_iter(memcg, pos, NULL)) {
+		if (oom_policy_scan_css(pos, flags, fn, arg)) {
+			mem_cgroup_iter_break(memcg, pos);
+			return;
+		}
 	}
-	css_task_iter_end(&it);
 }
 
 /**

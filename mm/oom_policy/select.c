@@ -371,7 +371,7 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
 		oom_policy_enter(ev, tenant);
 		oom_policy_enter_tasks(ev, tenant);
 		ev->oc->chosen = NULL;
-		if (ev->first && oom_policy_in_grace(ev))
+		if (ev->first && oom_policy_in_grace(ev, tenant))
 			ret = -EINPROGRESS;
 	}
 	if (!ret)
@@ -454,7 +454,7 @@ bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
 		ev->outcome = OOM_STOCK_DISABLED;
 	} else if (ev->first && oom_policy_in_flight(ev)) {
 		ev->outcome = OOM_WAIT_IN_FLIGHT;
-	} else if (ev->first && oom_policy_in_grace(ev)) {
+	} else if (ev->first && oom_policy_in_grace(ev, ev->scope)) {
 		ev->outcome = OOM_WAIT_GRACE;
 	} else {
 		ret = oom_policy_decide(ev);

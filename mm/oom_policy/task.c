@@ -101,7 +101,10 @@ static int oom_policy_judge_tasks(struct oom_policy_event *ev, struct mem_cgroup
 	ev->tasks = (struct oom_match) {};
 	ev->task_verdict = 0;
 	ev->ctx.level = oom_policy_level(ev, memcg) + 1;
-	oom_policy_scan(memcg, subtree, oom_policy_play_task, ev);
+	if (subtree)
+		oom_policy_scan_memcgs(memcg, CSS_TASK_ITER_PROCS, oom_policy_play_task, ev);
+	else
+		oom_policy_scan(memcg, false, oom_policy_play_task, ev);
 	oom_policy_count_runs(ev, ev->task_policy, &ev->tasks);
 
 	busy = oc->chosen == (void *)-1UL;

@@ -150,6 +150,7 @@ static int oom_policy_find_slow(struct task_struct *task, void *arg)
 /**
  * oom_policy_in_grace - is the memory of a victim still on its way
  * @ev: the event
+ * @within: the victims that the grace is for; referenced
  *
  * As long as the grace lasts, a victim that has not given its memory back is waited
  * for. In a memcg thread by thread: of a process that is exiting the first one may be
@@ -157,25 +158,16 @@ static int oom_policy_find_slow(struct task_struct *task, void *arg)
  *
  * Return: true if it is; oc->chosen is -1UL then.
  */
-bool oom_policy_in_grace(struct oom_policy_event *ev)
+bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within)
 {
-	struct mem_cgroup *memcg = ev->scope;
-
 	if (!ev->grace || ev->oc->order == -1 || !atomic_read(&oom_policy_victims))
 		return false;
 
-	if (mem_cgroup_is_root(memcg)) {
-		oom_policy_scan(memcg, true, oom_policy_find_slow, ev);
+	if (mem_cgroup_is_root(within)) {
+		oom_policy_scan(within, true, oom_policy_find_slow, ev);
 		return !!ev->oc->chosen;
 	}
 
-	for (memcg = mem_cgroup_iter(ev->scope, NULL, NULL); memcg;
-	     memcg = mem_cgroup_iter(ev->scope, memcg, NULL)) {
-		oom_policy_scan_css(memcg, 0, oom_policy_find_slow, ev);
-		if (ev->oc->chosen) {
-			mem_cgroup_iter_break(ev->scope, memcg);
-			return true;
-		}
-	}
-	return false;
+	oom_policy_scan_memcgs(within, 0, oom_policy_find_slow, ev);
+	return !!ev->oc->chosen;
 }
