@@ -119,13 +119,14 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 	return err;
 }
 
-/* The options under which the program is attached to @scope, if it is. */
+/* The options of the link by which the program rules at @scope, if it does. */
 static void oom_test_attached(struct oom_policy *policy, struct mem_cgroup *scope)
 {
-	struct oom_policy *attached;
+	struct oom_policy *attached = NULL;
 
 	rcu_read_lock();
-	attached = rcu_dereference(scope->oom_policy.policy[policy->stage]);
+	for (; scope && !attached; scope = parent_mem_cgroup(scope))
+		attached = rcu_dereference(scope->oom_policy.policy[policy->stage]);
 	if (attached && READ_ONCE(attached->link.prog) == policy->link.prog) {
 		policy->flags = attached->flags;
 		policy->budget_us = attached->budget_us;
@@ -166,7 +167,7 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 	err = oom_policy_rehearse(policy, scope, ctx, steps, &nr_steps);
 	*duration = min_t(u64, ktime_get_ns() - start, U32_MAX);
 	/* Without a rehearsal there is no answer, and the call itself has failed. */
-	if (err == -ENOMEM || err == -EOPNOTSUPP)
+	if (err == -ENOMEM || err == -EOPNOTSUPP || err == -EINTR)
 		goto out;
 
 	*retval = err;

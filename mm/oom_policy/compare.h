@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/jiffies.h>
 #include <linux/page_counter.h>
+#include <linux/sched/signal.h>
 #include <linux/timekeeping.h>
 #include <trace/events/oom_policy.h>
 
@@ -68,11 +69,15 @@ static inline bool oom_policy_ticked(const struct oom_policy_event *ev)
 	return time_after(now, ev->tick);
 }
 
-/* Reading the clock takes as long as a comparison: once in a tick is enough. */
+/*
+ * Reading the clock takes as long as a comparison: once in a tick is enough. Whoever
+ * rehearses may lose patience before.
+ */
 static inline bool oom_policy_expired(struct oom_policy_event *ev)
 {
 	ev->tick = jiffies;
-	return ktime_get_mono_fast_ns() > ev->deadline;
+	return ktime_get_mono_fast_ns() > ev->deadline ||
+	       (ev->rehearsed && signal_pending(current));
 }
 
 #endif /* _MM_OOM_POLICY_COMPARE_H */

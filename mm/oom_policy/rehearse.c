@@ -158,7 +158,8 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
  * Sleeps, but takes no lock that an OOM needs.
  *
  * Return: 0; -ESRCH nobody to kill; -EBUSY a victim is still dying; -ETIME over
- * budget; -ENOMEM; -EOPNOTSUPP if the memory controller is not on cgroup v2.
+ * budget; -EINTR a signal; -ENOMEM; -EOPNOTSUPP if the memory controller is not on
+ * cgroup v2.
  */
 int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
@@ -178,18 +179,20 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 	if (!ev)
 		return -ENOMEM;
 
-	mutex_lock(&oom_policy_dry_mutex);
+	if (mutex_lock_interruptible(&oom_policy_dry_mutex)) {
+		kfree(ev);
+		return -EINTR;
+	}
 	ev->rehearsed = policy;
 	ev->seq = oom_policy_dry_seq++;
 	oom_policy_begin(ev, &oc, oom_policy_dry_evaluate);
 	ev->ctx.flags |= BPF_OOM_EVENT_DRY_RUN;
 
-	ev->grace = (u64)policy->grace_ms * NSEC_PER_MSEC;
-
-	if (oom_policy_in_flight(ev) || oom_policy_in_grace(ev, ev->scope))
+	ret = oom_policy_decide(ev);
+	if (ret == -EINPROGRESS)
 		ret = -EBUSY;
-	else
-		ret = oom_policy_decide(ev);
+	else if (ret == -ETIME && signal_pending(current))
+		ret = -EINTR;
 	if (ret > 0) {
 		oom_policy_copy_steps(ev, steps, nr_steps);
 		oom_policy_copy_victim(ev, victim);

@@ -397,15 +397,26 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
 
 /**
  * oom_policy_decide - go down from the scope to a victim
- * @ev: the event
+ * @ev: the event, which has just begun
  *
  * Return: 1 with a victim in oc->chosen and the outcome that led to it, -EBUSY if one
  * is dying, -EINPROGRESS if the memory of one is on its way, -ESRCH if there is nobody
- * to kill, -ETIME if the time is over.
+ * to kill, -ETIME if the time is over, -EPERM if policies are switched off.
  */
 int oom_policy_decide(struct oom_policy_event *ev)
 {
 	int ret;
+
+	oom_policy_enter(ev, ev->scope);
+	if (!ev->first)
+		oom_policy_enter_tasks(ev, ev->scope);
+
+	if (!oom_policy_enabled() && !ev->rehearsed)
+		return -EPERM;
+	if (ev->first && oom_policy_in_flight(ev))
+		return -EBUSY;
+	if (ev->first && oom_policy_in_grace(ev, ev->scope))
+		return -EINPROGRESS;
 
 	css_get(&ev->scope->css);
 	ret = oom_policy_descend(ev, ev->scope);
@@ -426,6 +437,8 @@ static enum oom_policy_outcome oom_policy_failed(int err)
 		return OOM_WAIT_GRACE;
 	case -ETIME:
 		return OOM_STOCK_BUDGET;
+	case -EPERM:
+		return OOM_STOCK_DISABLED;
 	default:
 		return OOM_STOCK_NOBODY;
 	}
@@ -445,22 +458,9 @@ bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
 		return false;
 
 	oom_policy_begin(ev, oc, evaluate);
-	oom_policy_enter(ev, ev->scope);
-
-	if (!ev->first)
-		oom_policy_enter_tasks(ev, ev->scope);
-
-	if (!oom_policy_enabled()) {
-		ev->outcome = OOM_STOCK_DISABLED;
-	} else if (ev->first && oom_policy_in_flight(ev)) {
-		ev->outcome = OOM_WAIT_IN_FLIGHT;
-	} else if (ev->first && oom_policy_in_grace(ev, ev->scope)) {
-		ev->outcome = OOM_WAIT_GRACE;
-	} else {
-		ret = oom_policy_decide(ev);
-		if (ret < 0)
-			ev->outcome = oom_policy_failed(ret);
-	}
+	ret = oom_policy_decide(ev);
+	if (ret < 0)
+		ev->outcome = oom_policy_failed(ret);
 
 	if (ev->first)
 		oom_policy_count(ev);
