@@ -66,6 +66,8 @@ bool __oom_policy_dump_tasks(struct oom_control *oc, oom_policy_task_fn dump);
 void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
 			   const char *message);
 void __oom_policy_done(struct oom_control *oc);
+void oom_policy_victim_exits(struct oom_control *oc, oom_policy_task_fn kill,
+			     const char *message);
 void oom_policy_memcg_offline(struct mem_cgroup *memcg);
 void oom_policy_victim_begin(struct task_struct *victim);
 void oom_policy_victim_end(struct signal_struct *sig);
@@ -103,6 +105,9 @@ static inline void __oom_policy_kill_all(struct oom_control *oc,
 					 oom_policy_task_fn kill,
 					 const char *message) {}
 static inline void __oom_policy_done(struct oom_control *oc) {}
+static inline void oom_policy_victim_exits(struct oom_control *oc,
+					   oom_policy_task_fn kill,
+					   const char *message) {}
 static inline void oom_policy_memcg_offline(struct mem_cgroup *memcg) {}
 static inline void oom_policy_victim_begin(struct task_struct *victim) {}
 static inline void oom_policy_victim_end(struct signal_struct *sig) {}

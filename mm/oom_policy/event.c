@@ -227,6 +227,7 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->evaluate = evaluate;
 	ev->scope = oc->memcg ?: root_mem_cgroup;
 	ev->outcome = OOM_UNDECIDED;
+	ev->exits = false;
 	ev->seq++;
 	ev->start = ktime_get_mono_fast_ns();
 	ev->tick = jiffies - 1;

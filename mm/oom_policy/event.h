@@ -116,6 +116,7 @@ struct oom_policy_abstention {
  * @scope: where the shortage is
  * @outcome: how it stands
  * @early: asked for by oom_policy_kill()
+ * @exits: the victim was about to exit anyway, so that nobody was killed
  * @rehearsed: the policy that rules at @scope in a rehearsal, NULL in a real event
  * @first: the policy asked first, referenced: it sets @deadline and @grace
  * @policy: the policy asked last, referenced
@@ -135,6 +136,7 @@ struct oom_policy_abstention {
  * @deadline: in ns
  * @grace: how long to wait for the memory of a victim, in ns
  * @tick: jiffies at the last look at the clock
+ * @victim_id: cgroup id of the victim
  * @compared: program runs
  * @ctx: what the programs see
  * @nr_steps: levels in @steps
@@ -146,6 +148,7 @@ struct oom_policy_event {
 	struct mem_cgroup *scope;
 	enum oom_policy_outcome outcome;
 	bool early;
+	bool exits;
 	struct oom_policy *rehearsed;
 	struct oom_policy *first;
 	struct oom_policy *policy;
@@ -164,6 +167,7 @@ struct oom_policy_event {
 	u64 deadline;
 	u64 grace;
 	unsigned long tick;
+	u64 victim_id;
 	unsigned int compared;
 	struct bpf_oom_ctx ctx;
 	unsigned int nr_steps;
@@ -237,6 +241,7 @@ bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within)
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
 			   const struct oom_match *match);
 void oom_policy_count(struct oom_policy_event *ev);
+void oom_policy_count_kills(struct oom_policy_event *ev);
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg);
 
 /* kill.c: early kills, and all of a memcg */

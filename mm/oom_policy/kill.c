@@ -26,35 +26,76 @@ struct oom_policy_kill {
 	const char *message;
 };
 
+/* Whoever is a victim already has been logged and counted. */
 static int oom_policy_kill_task(struct task_struct *task, void *arg)
 {
 	struct oom_policy_kill *all = arg;
 
-	return task->flags & PF_KTHREAD ? 0 : all->kill(task, (void *)all->message);
+	if (task->flags & PF_KTHREAD || tsk_is_oom_victim(task))
+		return 0;
+	return all->kill(task, (void *)all->message);
 }
 
-void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
-			   const char *message)
+/* Without a policy's choice there is no memcg to empty. */
+static bool oom_policy_kills_all(const struct oom_policy_event *ev)
+{
+	return oom_outcome_chosen(ev->outcome) && ev->chooser &&
+	       ev->chooser->flags & BPF_F_OOM_POLICY_KILL_ALL;
+}
+
+static void oom_policy_empty_leaf(struct oom_policy_event *ev, oom_policy_task_fn kill,
+				  const char *message)
 {
 	struct oom_policy_kill all = { .kill = kill, .message = message };
-	struct oom_policy_event *ev = &oom_policy_event;
-
-	/* Without a policy's choice there is no memcg to empty; a group is empty. */
-	if (ev->oc != oc || !oom_outcome_chosen(ev->outcome) || !ev->chooser ||
-	    !(ev->chooser->flags & BPF_F_OOM_POLICY_KILL_ALL) || ev->leaf->oom_group)
-		return;
 
 	pr_info("killing all tasks of %s\n", oom_policy_memcg_path(ev->leaf));
 	memcg_memory_event(ev->leaf, MEMCG_OOM_GROUP_KILL);
 	oom_policy_scan(ev->leaf, ev->outcome != OOM_CHOSE_SELF, oom_policy_kill_task, &all);
 }
 
+void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
+			   const char *message)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+
+	if (ev->oc != oc)
+		return;
+
+	/* A group is empty by now. */
+	if (oom_policy_kills_all(ev) && !ev->leaf->oom_group)
+		oom_policy_empty_leaf(ev, kill, message);
+}
+
+/**
+ * oom_policy_victim_exits - the choice of an event is about to exit anyway
+ * @oc: the event; its victim is only marked, and the OOM killer goes no further
+ * @kill: kills one task, called with @message as argument
+ * @message: what a kill is to be called in the log
+ *
+ * A policy that kills all of a memcg does so all the same.
+ */
+void oom_policy_victim_exits(struct oom_control *oc, oom_policy_task_fn kill,
+			     const char *message)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+
+	ev->exits = ev->oc != oc || !oom_policy_kills_all(ev);
+	if (!ev->exits)
+		oom_policy_empty_leaf(ev, kill, message);
+}
+
 void __oom_policy_done(struct oom_control *oc)
 {
+	struct oom_policy_event *ev = &oom_policy_event;
+
 	lockdep_assert_held(&oom_lock);
 
-	if (oom_policy_event.oc == oc)
-		oom_policy_end(&oom_policy_event);
+	if (ev->oc != oc)
+		return;
+
+	if (oom_outcome_has_leaf(ev->outcome) && !ev->exits)
+		oom_policy_count_kills(ev);
+	oom_policy_end(ev);
 }
 
 /**
@@ -78,11 +119,12 @@ unsigned long oom_policy_totalpages(struct mem_cgroup *scope)
  *
  * Waits for oom_lock; oom_kill_allocating_task and panic_on_oom do not apply.
  *
- * Return: 0 if a victim was killed; -EAGAIN while one is still dying or has a grace;
+ * Return: 0 if a victim was killed; -EAGAIN while one is dying or has a grace;
  * -ESRCH nobody to kill; -EBUSY the OOM killer is disabled; -EINTR the caller dies.
  */
 int oom_policy_kill(struct mem_cgroup *scope)
 {
+	struct oom_policy_event *ev = &oom_policy_event;
 	bool global = mem_cgroup_is_root(scope);
 	/* The nodes of the caller are not what is short: all are. */
 	struct oom_control oc = {
@@ -101,7 +143,8 @@ int oom_policy_kill(struct mem_cgroup *scope)
 		goto out;
 	}
 
-	oom_policy_event.early = true;
+	ev->early = true;
+	ev->exits = false;
 	select_bad_process(&oc);
 	if (!oc.chosen)
 		ret = -ESRCH;
@@ -110,8 +153,10 @@ int oom_policy_kill(struct mem_cgroup *scope)
 	else
 		oom_kill_process(&oc, global ? "Out of memory (early)" :
 				 "Memory cgroup out of memory (early)");
+	if (ev->exits)
+		ret = -EAGAIN;
 	oom_policy_done(&oc);
-	oom_policy_event.early = false;
+	ev->early = false;
 out:
 	mutex_unlock(&oom_lock);
 	return ret;

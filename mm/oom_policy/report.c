@@ -71,6 +71,17 @@ static void oom_policy_count_kill(struct oom_policy *policy, u64 victim_id)
 	policy->stats.last_victim = victim_id;
 }
 
+/**
+ * oom_policy_count_kills - the choice of an event was killed: count it
+ * @ev: the event
+ */
+void oom_policy_count_kills(struct oom_policy_event *ev)
+{
+	oom_policy_count_kill(oom_outcome_left(ev->outcome) ? ev->policy : ev->chooser,
+			      ev->victim_id);
+	oom_policy_count_kill(ev->task_policy, ev->victim_id);
+}
+
 /* Whether programs were asked, or would have been. */
 static bool oom_policy_selected(enum oom_policy_outcome outcome)
 {
@@ -85,7 +96,6 @@ void oom_policy_count(struct oom_policy_event *ev)
 {
 	u64 ns = ktime_get_mono_fast_ns() - ev->start;
 	struct task_struct *victim = ev->oc->chosen;
-	u64 victim_id;
 
 	if (oom_policy_selected(ev->outcome)) {
 		ev->first->stats.selections++;
@@ -98,7 +108,7 @@ void oom_policy_count(struct oom_policy_event *ev)
 	}
 
 	rcu_read_lock();
-	victim_id = memcg_cgroup_id(mem_cgroup_from_task(victim));
+	ev->victim_id = memcg_cgroup_id(mem_cgroup_from_task(victim));
 	rcu_read_unlock();
 
 	/* Whatever a tenant's own policy made of it afterwards. */
@@ -106,10 +116,7 @@ void oom_policy_count(struct oom_policy_event *ev)
 		oom_policy_count_fallback(ev, OOM_POLICY_ABSTAINED, ns);
 	if (oom_outcome_left(ev->outcome) && ev->outcome != OOM_LEFT)
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
-	oom_policy_count_kill(oom_outcome_left(ev->outcome) ? ev->policy : ev->chooser,
-			      victim_id);
-	oom_policy_count_kill(ev->task_policy, victim_id);
-	trace_oom_policy_select(memcg_cgroup_id(ev->scope), victim_id,
+	trace_oom_policy_select(memcg_cgroup_id(ev->scope), ev->victim_id,
 				task_pid_nr(victim), ev->compared, ns);
 }
 
