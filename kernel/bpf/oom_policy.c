@@ -588,7 +588,7 @@ __bpf_kfunc_start_defs();
  * without, is an allocation itself and waits for nothing here, as a bpf_wq callback
  * has none of the locks of whoever started it.
  *
- * Return: 0 if a victim was killed; -EAGAIN while one is still dying or has a grace;
+ * Return: 0 if a victim was killed; -EAGAIN while one is dying or has a grace;
  * -ESRCH if there is nobody to kill; -EINVAL for unknown flags; -EPERM without
  * CAP_SYS_ADMIN in the initial user namespace; -ENOENT if no cgroup has that id or it
  * is being removed; -EOPNOTSUPP if it has no memory controller on v2; -EINTR if the
