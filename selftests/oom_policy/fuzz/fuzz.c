@@ -1,0 +1,793 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random trees of real cgroups and tasks against the model of the rules: out of
+ * memory, on purpose, again and again, and whoever dies must be whom the model
+ * names. Beforehand, a rehearsal must name the same one.
+ *
+ *	fuzz [-n TREES] [-s SEED]	that many trees, from that seed on
+ *
+ * With -n 1 the tree is shown: so a mismatch, which tells its seed, is seen again.
+ *
+ * All tasks are children of this program, on one CPU with it. A survivor gets a
+ * SIGTERM in the end, so that how a child died says without doubt whether the
+ * OOM killer did it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/sched.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "kselftest.h"
+#include "fuzz.skel.h"
+#include "fuzz_tree.h"
+#include "policy.h"
+
+/* Of a task: what it takes at first, and from the middle on what it asks for. */
+#define ROOM_PAGES	4096
+
+/*
+ * So far a limit sinks below the usage: further than the pages that the kernel
+ * charges ahead, not as far as the smallest victim frees.
+ */
+#define SINK_PAGES	70
+
+/* Nearer than that, a decision hangs on counters that are not exact. */
+#define CLOSE_CALL	33
+
+/* From here on, each kind of thing has to have happened. */
+#define MANY_TREES	200
+#define MANY_MISMATCHES	3
+
+/* Nobody's host stalls for that long. */
+#define BUDGET_US	(DEADLINE_S * 1000 * 1000)
+
+#define PATH_SIZE	64
+
+struct shared {
+	int ready;	/* tasks that have their memory */
+	int asked;	/* tasks that have asked for more */
+};
+
+/* One tree in the machine. */
+struct stand {
+	struct fuzz_tree tree;
+	pid_t pid[MODEL_TASKS];		/* 0: dead and buried */
+	struct bpf_link *link[MODEL_POLICIES];
+	int kills[MODEL_NODES];		/* so far, at or below the node */
+	int groups[MODEL_NODES];	/* of these, the first ones of a group */
+	bool seen[MODEL_NR_SEEN];
+};
+
+/* One event in it. */
+struct ordeal {
+	struct fuzz_event event;
+	struct model_answer answer;
+	bool died[MODEL_TASKS];
+	int number;
+};
+
+static struct {
+	struct policy *recorder;
+	struct fuzz *judges;
+	struct shared *shared;
+	char *room;		/* where each task has its memory */
+	long page;
+	long ram;		/* pages */
+} machine;
+
+static struct {
+	int trees, events, rehearsals, nobody, close_calls;
+	int bad_trees, bad_victims, bad_rehearsals, bad_counts;
+	int kinds[FUZZ_NR_KINDS];
+	int seen[MODEL_NR_SEEN];	/* trees */
+} total;
+
+/* There is one CPU for all: let the others run meanwhile. */
+#define wait_for(cond)	wait_until((sched_yield(), (cond)))
+
+static int write_number(const char *path, long number)
+{
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err;
+
+	err = fd < 0 || dprintf(fd, "%ld", number) < 0 ? -1 : 0;
+	if (err)
+		diag("writing %ld to %s: %m", number, path);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int set_adj(pid_t pid, int adj)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	return write_number(path, adj);
+}
+
+/* The tasks. */
+
+/*
+ * A victim dies before whoever asked for memory can ask again: the kernel stops
+ * waiting for a victim a moment before its pages are free, and on one CPU that
+ * moment can last long enough to kill another. So all that can die run before
+ * all that ask.
+ */
+static int go_first(bool first)
+{
+	const struct sched_param param = { .sched_priority = first };
+
+	return sched_setscheduler(0, first ? SCHED_FIFO : SCHED_OTHER, &param);
+}
+
+static int take(long first, long pages)
+{
+	return madvise(machine.room + first * machine.page, pages * machine.page,
+		       MADV_POPULATE_WRITE);
+}
+
+/* SIGUSR1: a task asks for more until somebody has died of it. */
+static void ask_for_more(int signal)
+{
+	const __u32 *sated = &machine.recorder->bss->sated;
+	static long asked;
+
+	(void)signal;
+	go_first(false);
+	while (!__atomic_load_n(sated, __ATOMIC_RELAXED) && asked < ROOM_PAGES / 2)
+		if (take(ROOM_PAGES / 2 + asked++, 1))
+			break;
+	/* The next time, it may be the victim. */
+	go_first(true);
+	__atomic_fetch_add(&machine.shared->asked, 1, __ATOMIC_SEQ_CST);
+}
+
+static void task_main(const struct model_task *task)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Sated for now, it only learns the way: later that costs no page. */
+	raise(SIGUSR1);
+	if (take(0, task->pages) || go_first(true))
+		_exit(1);
+	__atomic_fetch_add(&machine.shared->ready, 1, __ATOMIC_SEQ_CST);
+	for (;;)
+		pause();
+}
+
+static void task_path(const struct fuzz_tree *tree, int node, char *path)
+{
+	snprintf(path, PATH_SIZE, "%s%s", tree->path[node],
+		 tree->inside[node] ? "/inside" : "");
+}
+
+/* Born in its cgroup, a task is charged nowhere else. */
+static int start_task(struct stand *stand, int number)
+{
+	const struct model_task *task = &stand->tree.model.task[number];
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+	};
+	char path[PATH_SIZE];
+	pid_t pid;
+	int fd;
+
+	task_path(&stand->tree, task->node, path);
+	fd = cgroup_open(path);
+	if (fd < 0)
+		return -1;
+	args.cgroup = fd;
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (!pid)
+		task_main(task);
+	if (pid < 0)
+		diag("clone3 into /%s: %m", path);
+	else
+		stand->pid[number] = pid;
+	close(fd);
+	return pid < 0 ? -1 : 0;
+}
+
+/* Notes how a child has died; true if it was killed. */
+static bool bury(struct stand *stand, pid_t pid, int status, bool *died)
+{
+	int i;
+
+	for (i = 0; i < stand->tree.model.nr_tasks; i++) {
+		if (stand->pid[i] != pid)
+			continue;
+		stand->pid[i] = 0;
+		died[i] = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+		return died[i];
+	}
+	return false;
+}
+
+static int bury_the_dead(struct stand *stand, bool *died)
+{
+	int status, i, n = 0;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!bury(stand, pid, status, died))
+			diag("process %d ended by itself, status %#x", pid, status);
+	for (i = 0; i < stand->tree.model.nr_tasks; i++)
+		n += died[i];
+	return n;
+}
+
+/* The tree in the machine. */
+
+static int make_node(struct fuzz_tree *tree, int number)
+{
+	struct model_node *node = &tree->model.node[number];
+	const char *path = tree->path[number];
+	char inside[PATH_SIZE];
+
+	if (number != MODEL_ROOT) {
+		/* The first child brings the controller. */
+		if (path[strlen(path) - 1] == 'a' &&
+		    cgroup_enable_memory(tree->path[node->parent]))
+			return -1;
+		if (cgroup_make(path))
+			return -1;
+	}
+	if (node->group && cgroup_write(path, "memory.oom.group", "1"))
+		return -1;
+	task_path(tree, number, inside);
+	if (tree->inside[number] && cgroup_make(inside))
+		return -1;
+	node->id = cgroup_id(path);
+	return node->id ? 0 : -1;
+}
+
+static const struct bpf_program *program_of(const struct fuzz_tree *tree, int node)
+{
+	const struct bpf_program *progs[FUZZ_PROGS] = {
+		machine.judges->progs.policy_0, machine.judges->progs.policy_1,
+		machine.judges->progs.policy_2, machine.judges->progs.policy_3,
+	};
+
+	return progs[tree->prog[tree->model.node[node].policy]];
+}
+
+static int attach(struct stand *stand, int node)
+{
+	const int policy = stand->tree.model.node[node].policy;
+	const __u32 flags = stand->tree.model.flags[policy];
+	int fd;
+
+	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .flags = flags, .budget_us = BUDGET_US);
+
+	fd = cgroup_open(stand->tree.path[node]);
+	if (fd < 0)
+		return -1;
+	stand->link[policy] = bpf_program__attach_oom_policy(program_of(&stand->tree, node),
+							     fd, &opts);
+	if (!stand->link[policy])
+		diag("attaching to /%s: %m", stand->tree.path[node]);
+	close(fd);
+	return stand->link[policy] ? 0 : -1;
+}
+
+static int make_stand(struct stand *stand)
+{
+	struct fuzz_tree *tree = &stand->tree;
+	int i;
+
+	for (i = 0; i < tree->model.nr_nodes; i++)
+		if (make_node(tree, i))
+			return -1;
+	machine.shared->ready = 0;
+	machine.recorder->bss->sated = 1;
+	for (i = 0; i < tree->model.nr_tasks; i++)
+		if (start_task(stand, i))
+			return -1;
+	if (!wait_for(machine.shared->ready == tree->model.nr_tasks)) {
+		diag("%d of %d tasks get ready", machine.shared->ready, tree->model.nr_tasks);
+		return -1;
+	}
+	for (i = 0; i < tree->model.nr_nodes; i++)
+		if (tree->model.node[i].policy != MODEL_NONE && attach(stand, i))
+			return -1;
+	memcpy(machine.judges->bss->verdicts, tree->verdicts, sizeof(tree->verdicts));
+	return 0;
+}
+
+/* -1: somebody had been killed and no event accounts for it. */
+static int end_tasks(struct stand *stand)
+{
+	bool died[MODEL_TASKS] = {};
+	int i, status, err = 0;
+
+	for (i = 0; i < stand->tree.model.nr_tasks; i++)
+		if (stand->pid[i])
+			kill(stand->pid[i], SIGTERM);
+	for (i = 0; i < stand->tree.model.nr_tasks; i++) {
+		if (!stand->pid[i] || waitpid(stand->pid[i], &status, 0) < 0)
+			continue;
+		if (bury(stand, stand->pid[i], status, died)) {
+			diag("seed %llu: task %d was killed, too", stand->tree.seed, i);
+			err = -1;
+		}
+	}
+	return err;
+}
+
+static int remove_stand(struct stand *stand)
+{
+	struct fuzz_tree *tree = &stand->tree;
+	char path[PATH_SIZE];
+	int i, err;
+
+	for (i = 0; i < tree->model.nr_policies; i++)
+		bpf_link__destroy(stand->link[i]);
+	err = end_tasks(stand);
+	for (i = tree->model.nr_nodes - 1; i >= 0; i--) {
+		bpf_map__delete_elem(machine.judges->maps.colours, &tree->model.node[i].id,
+				     sizeof(tree->model.node[i].id), 0);
+		if (i == MODEL_ROOT)
+			continue;
+		task_path(tree, i, path);
+		if (tree->inside[i])
+			err |= cgroup_remove(path);
+		err |= cgroup_remove(tree->path[i]);
+	}
+	return err;
+}
+
+/* Events. */
+
+static bool is_memcg(const struct fuzz_event *event)
+{
+	return event->model.scope != MODEL_ROOT;
+}
+
+static int set_limit(const struct stand *stand, const struct fuzz_event *event, long pages)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", pages * machine.page);
+	return cgroup_write(stand->tree.path[event->model.scope], "memory.max", text);
+}
+
+/* The pages charged ahead go back, so that the next one asked for is charged. */
+static int settle(const char *path)
+{
+	const long bytes = cgroup_read_long(path, "memory.current", NULL);
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", bytes - machine.page);
+	return bytes < 0 || cgroup_write(path, "memory.high", text) ||
+	       cgroup_write(path, "memory.high", "max") ? -1 : 0;
+}
+
+/* Brings the machine in line with the tree and the tree's usages with the machine. */
+static int prepare(struct stand *stand, struct fuzz_event *event)
+{
+	struct model *model = &stand->tree.model;
+	long bytes;
+	int i;
+
+	if (is_memcg(event) && settle(stand->tree.path[event->model.scope]))
+		return -1;
+	for (i = 0; i < model->nr_nodes; i++)
+		if (bpf_map__update_elem(machine.judges->maps.colours, &model->node[i].id,
+					 sizeof(model->node[i].id), &stand->tree.colour[i],
+					 sizeof(stand->tree.colour[i]), BPF_ANY))
+			return -1;
+	for (i = 0; i < model->nr_tasks; i++)
+		if (model->task[i].alive && set_adj(stand->pid[i], model->task[i].adj))
+			return -1;
+	for (i = 0; i < model->nr_nodes; i++) {
+		if (i == MODEL_ROOT)
+			continue;
+		bytes = cgroup_read_long(stand->tree.path[i], "memory.current", NULL);
+		if (bytes < 0)
+			return -1;
+		model->node[i].usage = bytes / machine.page;
+	}
+	event->model.pages = machine.ram;
+	if (!is_memcg(event))
+		return 0;
+	event->model.pages = model->node[event->model.scope].usage;
+	return set_limit(stand, event, event->model.pages);
+}
+
+/* The policy that rules in the scope must say beforehand who is going to die. */
+static bool rehearse(const struct stand *stand, const struct ordeal *ordeal)
+{
+	const struct model_event *event = &ordeal->event.model;
+	const struct model_answer *answer = &ordeal->answer;
+	const struct model *model = &stand->tree.model;
+	const int ruler = model_ruler(model, event, event->scope);
+	struct bpf_oom_ctx in = { .cgroup_id_1 = model->node[event->scope].id }, out = {};
+	struct bpf_oom_step steps[2 * MODEL_NODES];
+	int fd, ret;
+
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_OOM_SELECT);
+
+	if (ruler == MODEL_NONE)
+		return true;
+	opts.ctx_in = &in;
+	opts.ctx_size_in = sizeof(in);
+	opts.ctx_out = &out;
+	opts.ctx_size_out = sizeof(out);
+	opts.data_out = steps;
+	opts.data_size_out = sizeof(steps);
+	total.rehearsals++;
+	fd = bpf_program__fd(program_of(&stand->tree, ruler));
+	if (bpf_prog_test_run_opts(fd, &opts)) {
+		diag("BPF_PROG_TEST_RUN: %m");
+		return false;
+	}
+	ret = opts.retval;
+	if (!answer->nr_dead || answer->by_stock) {
+		if (ret == -ESRCH)
+			return true;
+	} else if (!ret && out.pid_1 == (__u32)stand->pid[answer->task] &&
+		   out.cgroup_id_1 == model->node[model->task[answer->task].node].id) {
+		return true;
+	}
+	diag("rehearsal: retval %d, cgroup id %llu, pid %u", ret, out.cgroup_id_1, out.pid_1);
+	return false;
+}
+
+static bool is_dead(pid_t pid)
+{
+	siginfo_t info = {};
+
+	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
+}
+
+static int raise_charge(const struct stand *stand, const struct fuzz_event *event)
+{
+	const pid_t pid = stand->pid[event->asking];
+	const int asked = machine.shared->asked;
+
+	if (kill(pid, SIGUSR1))
+		return -1;
+	return wait_for(machine.shared->asked > asked || is_dead(pid)) ? 0 : -1;
+}
+
+static int raise_oom(const struct stand *stand, const struct fuzz_event *event)
+{
+	struct policy__bss *recorder = machine.recorder->bss;
+	const __u32 before = recorder->nr_events;
+	pid_t hog;
+
+	switch (event->kind) {
+	case FUZZ_SYSRQ:
+		if (raise_oom_sysrq())
+			return -1;
+		return wait_for(recorder->nr_events > before) ? 0 : -1;
+	case FUZZ_PRESSURE:
+		hog = hog_start(&recorder->sated);
+		return hog < 0 ? -1 : wait_exit(hog);
+	case FUZZ_LIMIT:
+		return set_limit(stand, event, event->model.pages - SINK_PAGES);
+	default:
+		return raise_charge(stand, event);
+	}
+}
+
+/* One shortage: when this returns, whoever was killed for it is dead. */
+static int suffer(struct stand *stand, struct ordeal *ordeal)
+{
+	const struct fuzz_event *event = &ordeal->event;
+	struct policy__bss *recorder = machine.recorder->bss;
+	struct model *model = &stand->tree.model;
+	int i, err;
+
+	recorder->nr_victims = 0;
+	recorder->sated = 0;
+	err = raise_oom(stand, event);
+	if (is_memcg(event))
+		err |= cgroup_write(stand->tree.path[event->model.scope], "memory.max", "max");
+	if (!wait_for(bury_the_dead(stand, ordeal->died) >= (int)recorder->nr_victims))
+		err = -1;
+	if (err)
+		diag("the event does not end");
+	for (i = 0; i < model->nr_tasks; i++)
+		if (ordeal->died[i])
+			model->task[i].alive = false;
+	return err;
+}
+
+/*
+ * memory.events of the root's children against those who are known to be dead.
+ * The kernel counts the first victim of a group when it picks it and once more
+ * with its group, if it is not gone by then.
+ */
+static bool check_counts(struct stand *stand, const struct ordeal *ordeal)
+{
+	const struct model *model = &stand->tree.model;
+	long counted;
+	int node, i;
+
+	for (i = 0; i < model->nr_tasks; i++)
+		for (node = model->task[i].node; ordeal->died[i] && node != MODEL_NONE;
+		     node = model->node[node].parent)
+			stand->kills[node]++;
+	if (ordeal->answer.together)
+		for (node = ordeal->answer.chosen; node != MODEL_NONE;
+		     node = model->node[node].parent)
+			stand->groups[node]++;
+	for (node = 0; node < model->nr_nodes; node++) {
+		if (model->node[node].parent != MODEL_ROOT)
+			continue;
+		counted = cgroup_read_long(stand->tree.path[node], "memory.events", "oom_kill");
+		if (counted < stand->kills[node] ||
+		    counted > stand->kills[node] + stand->groups[node]) {
+			diag("memory.events of /%s counts %ld kills, not %d",
+			     stand->tree.path[node], counted, stand->kills[node]);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void show_tasks(const char *who, const bool *set)
+{
+	int i;
+
+	fprintf(stderr, "#  %s:", who);
+	for (i = 0; i < MODEL_TASKS; i++)
+		if (set[i])
+			fprintf(stderr, " %d", i);
+	fputc('\n', stderr);
+}
+
+static void show_ordeal(struct stand *stand, const struct ordeal *ordeal)
+{
+	struct model before = stand->tree.model, *model = &stand->tree.model;
+	const struct model_answer *answer = &ordeal->answer;
+	int i;
+
+	for (i = 0; i < model->nr_tasks; i++)
+		model->task[i].alive |= ordeal->died[i];
+	diag("seed %llu, event %d", stand->tree.seed, ordeal->number + 1);
+	fuzz_show(&stand->tree);
+	fuzz_show_event(&stand->tree, &ordeal->event);
+	*model = before;
+
+	if (answer->nr_dead)
+		fprintf(stderr, "#  the model chooses /%s and task %d\n",
+			stand->tree.path[answer->chosen], answer->task);
+	show_tasks("expected to die", answer->dies);
+	show_tasks("dead", ordeal->died);
+}
+
+static void note(struct stand *stand, const struct ordeal *ordeal)
+{
+	int i;
+
+	total.events++;
+	total.kinds[ordeal->event.kind]++;
+	total.nobody += !ordeal->answer.nr_dead;
+	for (i = 0; i < MODEL_NR_SEEN; i++)
+		stand->seen[i] |= ordeal->answer.seen[i];
+}
+
+/* With nobody to kill, some kinds of events have no end. */
+static void soften(struct ordeal *ordeal)
+{
+	if (ordeal->answer.nr_dead)
+		return;
+	if (ordeal->event.kind == FUZZ_PRESSURE)
+		ordeal->event.kind = FUZZ_SYSRQ;
+	if (ordeal->event.kind == FUZZ_CHARGE)
+		ordeal->event.kind = FUZZ_LIMIT;
+}
+
+/*
+ * A sinking limit can make oom_score_adj worth less between the rehearsal and
+ * the event.
+ */
+static bool is_close_call(const struct ordeal *ordeal)
+{
+	return ordeal->answer.margin < CLOSE_CALL ||
+	       (ordeal->event.kind == FUZZ_LIMIT &&
+		ordeal->event.model.pages % 1000 < SINK_PAGES);
+}
+
+/* False when there is no point in going on with the tree. */
+static bool do_event(struct stand *stand, struct ordeal *ordeal, bool shown, bool *good)
+{
+	bool rehearsed, survived, counted;
+
+	fuzz_next_event(&stand->tree, ordeal->number, &ordeal->event);
+	if (prepare(stand, &ordeal->event)) {
+		*good = false;
+		return false;
+	}
+	model_select(&stand->tree.model, &ordeal->event.model, &ordeal->answer);
+	if (is_close_call(ordeal)) {
+		total.close_calls++;
+		return false;
+	}
+	soften(ordeal);
+	note(stand, ordeal);
+
+	rehearsed = rehearse(stand, ordeal);
+	survived = !suffer(stand, ordeal) &&
+		   !memcmp(ordeal->died, ordeal->answer.dies, sizeof(ordeal->died));
+	counted = check_counts(stand, ordeal);
+	total.bad_rehearsals += !rehearsed;
+	total.bad_victims += !survived;
+	total.bad_counts += !counted;
+	*good = rehearsed && survived && counted;
+	if (shown || !*good)
+		show_ordeal(stand, ordeal);
+	return *good;
+}
+
+static void do_tree(__u64 seed, bool shown)
+{
+	static struct stand stand;
+	struct ordeal ordeal;
+	bool good;
+	int i;
+
+	memset(&stand, 0, sizeof(stand));
+	fuzz_plant(&stand.tree, seed);
+	good = !make_stand(&stand);
+	for (i = 0; good && i < FUZZ_EVENTS; i++) {
+		memset(&ordeal, 0, sizeof(ordeal));
+		ordeal.number = i;
+		if (!do_event(&stand, &ordeal, shown, &good))
+			break;
+	}
+	if (remove_stand(&stand) || !good) {
+		diag("see it again: fuzz -n 1 -s %llu", seed);
+		total.bad_trees++;
+	}
+	total.trees++;
+	for (i = 0; i < MODEL_NR_SEEN; i++)
+		total.seen[i] += stand.seen[i];
+}
+
+/* The machine. */
+
+/* Nobody but the tasks of a tree is to die, or to be in the way in the root. */
+static int protect_everybody(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	pid_t pid;
+	int err = dir ? 0 : -1;
+
+	while (!err && (entry = readdir(dir))) {
+		pid = atoi(entry->d_name);
+		if (pid && set_adj(pid, -1000) && !kill(pid, 0))
+			err = -1;
+	}
+	if (dir)
+		closedir(dir);
+	return err;
+}
+
+static int open_machine(void)
+{
+	static const struct tree no_tree;
+	struct sysinfo info;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	machine.page = sysconf(_SC_PAGESIZE);
+	if (sysinfo(&info) || sched_setaffinity(0, sizeof(one), &one))
+		return -1;
+	machine.ram = (info.totalram + info.totalswap) * info.mem_unit / machine.page;
+	machine.shared = mmap(NULL, machine.page, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	machine.recorder = policy_load(&no_tree);
+	machine.judges = fuzz__open_and_load();
+	if (machine.shared == MAP_FAILED || !machine.recorder || !machine.judges)
+		return -1;
+	signal(SIGUSR1, ask_for_more);
+	/* Nothing here may have to ask for memory once there is none; the room is not ours. */
+	if (mlockall(MCL_CURRENT))
+		return -1;
+	machine.room = mmap(NULL, ROOM_PAGES * machine.page, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (machine.room == MAP_FAILED)
+		return -1;
+	return protect_everybody();
+}
+
+static void report(bool many)
+{
+	static const char * const seen[MODEL_NR_SEEN] = {
+		[MODEL_BACKTRACKED]	= "backtracking",
+		[MODEL_TIE]		= "ties",
+		[MODEL_GROUP]		= "memory.oom.group",
+		[MODEL_NESTED]		= "nested policies",
+		[MODEL_HANDED_OVER]	= "hand-over",
+		[MODEL_INTRANSITIVE]	= "intransitive answers",
+		[MODEL_ABSTAINED]	= "abstaining",
+		[MODEL_KILL_ALL]	= "KILL_ALL",
+		[MODEL_ROOT_TASKS]	= "ROOT_TASKS",
+		[MODEL_MEMCG]		= "a policy in a memcg OOM",
+	};
+	static const char * const kinds[FUZZ_NR_KINDS] = {
+		[FUZZ_SYSRQ]	= "by sysrq-f",
+		[FUZZ_PRESSURE]	= "of a full machine",
+		[FUZZ_LIMIT]	= "of a memcg whose limit sinks",
+		[FUZZ_CHARGE]	= "of a memcg that meets its limit",
+	};
+	int i;
+
+	ksft_test_result(total.events && !total.bad_victims,
+			 "victims of %d OOMs in %d trees\n", total.events, total.trees);
+	ksft_test_result(!total.bad_rehearsals && (total.rehearsals || !many),
+			 "victims of %d rehearsals before them\n", total.rehearsals);
+	ksft_test_result(!total.bad_counts, "kills counted in memory.events\n");
+	ksft_test_result(!total.bad_trees, "trees without a mismatch: %d\n",
+			 total.trees - total.bad_trees);
+	for (i = 0; i < FUZZ_NR_KINDS; i++)
+		ksft_test_result(total.kinds[i] || !many, "OOMs %s: %d\n", kinds[i],
+				 total.kinds[i]);
+	for (i = 0; i < MODEL_NR_SEEN; i++)
+		ksft_test_result(total.seen[i] || !many, "trees with %s: %d\n", seen[i],
+				 total.seen[i]);
+	ksft_print_msg("in %d OOMs there was nobody to kill, %d were too close to call\n",
+		       total.nobody, total.close_calls);
+}
+
+static bool read_number(const char *text, __u64 *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(text, &end, 0);
+	if (!errno && *text >= '0' && *text <= '9' && !*end)
+		return true;
+	fprintf(stderr, "fuzz: '%s' is not a number\n", text);
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	__u64 trees = MANY_TREES, seed = 0, i;
+	int opt;
+
+	if (getrandom(&seed, sizeof(__u32), 0) < 0)
+		return 1;
+	while ((opt = getopt(argc, argv, "n:s:")) != -1)
+		if ((opt != 'n' && opt != 's') ||
+		    !read_number(optarg, opt == 'n' ? &trees : &seed))
+			return 2;
+	if (optind < argc) {
+		fprintf(stderr, "fuzz: '%s' is too much: fuzz [-n TREES] [-s SEED]\n",
+			argv[optind]);
+		return 2;
+	}
+
+	require_bare_machine();
+	ksft_print_header();
+	ksft_set_plan(4 + FUZZ_NR_KINDS + MODEL_NR_SEEN);
+	if (open_machine())
+		ksft_exit_fail_msg("cannot set up the machine: %m\n");
+	ksft_print_msg("%llu trees from seed %llu on\n", trees, seed);
+	for (i = 0; i < trees && total.bad_trees < MANY_MISMATCHES; i++)
+		do_tree(seed + i, trees == 1);
+	report(trees >= MANY_TREES);
+	ksft_finished();
+}

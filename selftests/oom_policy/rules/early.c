@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Kills that a program asks for before there is a shortage: who dies, and what each
+ * refusal is called. And the grace: how long the next kill waits for a victim that
+ * the reaper has given up on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "kselftest_harness.h"
+#include "early.skel.h"
+#include "kmsg.h"
+#include "policy.h"
+#include "progs/early.h"
+
+#define TEXT_SIZE	256
+#define REPORT_SIZE	65536
+#define BUDGET_US	(10 * 1000 * 1000)
+#define LONG_GRACE_MS	60000
+#define WAITS		3
+
+#define PANIC_ON_OOM	"/proc/sys/vm/panic_on_oom"
+#define KILL_ALLOCATING	"/proc/sys/vm/oom_kill_allocating_task"
+
+static int kill_early(struct early *early, __u64 id, __u64 flags)
+{
+	struct early_args args = { .cgroup_id = id, .flags = flags };
+	int err;
+
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
+
+	err = bpf_prog_test_run_opts(bpf_program__fd(early->progs.kill_now), &opts);
+	return err ?: (int)opts.retval;
+}
+
+/* With only that program of the optional ones; NULL: none. */
+static struct early *early_load(const char *name)
+{
+	struct early *early = early__open();
+	struct bpf_program *prog;
+
+	if (!early)
+		return NULL;
+	if (name) {
+		prog = bpf_object__find_program_by_name(early->obj, name);
+		bpf_program__set_autoload(prog, true);
+	}
+	if (early__load(early)) {
+		early__destroy(early);
+		return NULL;
+	}
+	return early;
+}
+
+static struct bpf_link *attach(struct policy *policy, const char *path, __u32 flags,
+			       __u32 grace_ms)
+{
+	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .flags = flags, .budget_us = BUDGET_US,
+		    .grace_ms = grace_ms);
+	const int fd = cgroup_open(path);
+	struct bpf_link *link;
+
+	link = bpf_program__attach_oom_policy(policy->progs.compare, fd, &opts);
+	close(fd);
+	return link;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t len;
+
+	len = write(fd, text, strlen(text));
+	close(fd);
+	return len < 0 ? -1 : 0;
+}
+
+#define TREE	"T=0 T/a=0,8M T/b=1,24M X=-1,8M"
+
+FIXTURE(early)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct early *early;
+	struct bpf_link *link;
+	struct holder holder;
+	int log;
+};
+
+FIXTURE_SETUP(early)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, TREE));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->early = early_load(NULL);
+	ASSERT_NE(NULL, self->early);
+	self->log = kmsg_open();
+	ASSERT_LE(0, self->log);
+}
+
+FIXTURE_TEARDOWN(early)
+{
+	close(self->log);
+	write_file(PANIC_ON_OOM, "0");
+	write_file(KILL_ALLOCATING, "0");
+	let_go(&self->holder);
+	bpf_link__destroy(self->link);
+	early__destroy(self->early);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+static void expect_victims(struct __test_metadata *_metadata, struct policy *policy,
+			   struct tree *tree, const char *victims)
+{
+	char text[TEXT_SIZE];
+
+	policy_tell_victims(policy, tree, text, sizeof(text));
+	EXPECT_STREQ(victims, text);
+}
+
+TEST_F_TIMEOUT(early, whole_machine, TEST_TIMEOUT_S)
+{
+	const struct call *call = self->policy->bss->calls;
+	static char report[REPORT_SIZE];
+	struct bpf_link_info info;
+
+	self->link = attach(self->policy, "", 0, 0);
+	ASSERT_NE(NULL, self->link);
+
+	ASSERT_EQ(0, kill_early(self->early, cgroup_id(""), 0));
+	expect_victims(_metadata, self->policy, &self->tree, "X");
+	EXPECT_EQ(call->flags, (__u32)(BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_EARLY));
+
+	ASSERT_EQ(0, policy_info(self->link, &info));
+	EXPECT_EQ(1U, info.oom_policy.selections);
+	EXPECT_EQ(1U, info.oom_policy.kills);
+	EXPECT_EQ(tree_find(&self->tree, "X")->id, info.oom_policy.last_victim_cgroup_id);
+
+	ASSERT_LT(0, kmsg_read_report(self->log, report, sizeof(report)));
+	EXPECT_NE(NULL, strstr(report, "oom_policy: scope /, prog compare"));
+	EXPECT_NE(NULL, strstr(report, ", early\n"));
+	EXPECT_NE(NULL, strstr(report, "Out of memory (early): Killed process"));
+}
+
+TEST_F_TIMEOUT(early, one_memcg, TEST_TIMEOUT_S)
+{
+	const struct call *call = self->policy->bss->calls;
+
+	self->link = attach(self->policy, "", BPF_F_OOM_POLICY_MEMCG, 0);
+	ASSERT_NE(NULL, self->link);
+
+	ASSERT_EQ(0, kill_early(self->early, tree_find(&self->tree, "T")->id, 0));
+	expect_victims(_metadata, self->policy, &self->tree, "T/a");
+	EXPECT_EQ(call->flags, (__u32)(BPF_OOM_EVENT_MEMCG | BPF_OOM_EVENT_EARLY));
+}
+
+/* No policy has a say: the stock killer chooses, in the scope. */
+TEST_F_TIMEOUT(early, without_a_policy, TEST_TIMEOUT_S)
+{
+	ASSERT_EQ(0, kill_early(self->early, tree_find(&self->tree, "T")->id, 0));
+	expect_victims(_metadata, self->policy, &self->tree, "T/b");
+	EXPECT_EQ(0U, self->policy->bss->nr_calls);
+}
+
+/* What is for real shortages does not apply: no panic, and not the caller. */
+TEST_F_TIMEOUT(early, sysctls_of_a_shortage, TEST_TIMEOUT_S)
+{
+	self->link = attach(self->policy, "", 0, 0);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, write_file(PANIC_ON_OOM, "2"));
+	ASSERT_EQ(0, write_file(KILL_ALLOCATING, "1"));
+	ASSERT_EQ(0, write_file("/proc/self/oom_score_adj", "0"));
+
+	EXPECT_EQ(0, kill_early(self->early, cgroup_id(""), 0));
+	expect_victims(_metadata, self->policy, &self->tree, "X");
+}
+
+TEST_F_TIMEOUT(early, victim_still_dying, TEST_TIMEOUT_S)
+{
+	const __u64 root = cgroup_id("");
+
+	self->link = attach(self->policy, "", 0, 0);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+
+	ASSERT_EQ(0, kill_early(self->early, root, 0));
+	ASSERT_TRUE(wait_until(*self->holder.stopped));
+	EXPECT_EQ(-EAGAIN, kill_early(self->early, root, 0));
+	expect_victims(_metadata, self->policy, &self->tree, "X");
+
+	let_go(&self->holder);
+	EXPECT_TRUE(wait_until(kill_early(self->early, root, 0) == 0));
+	expect_victims(_metadata, self->policy, &self->tree, "T/a X");
+}
+
+FIXTURE(refused)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct early *early;
+};
+
+FIXTURE_VARIANT(refused)
+{
+	enum { MEMCG, REMOVED, NO_MEMORY, NO_SUCH } scope;
+	__u64 flags;
+	__u64 caps;	/* to be dropped */
+	int err;
+};
+
+FIXTURE_VARIANT_ADD(refused, nobody_killable) { .scope = MEMCG, .err = -ESRCH };
+FIXTURE_VARIANT_ADD(refused, unknown_flag) { .flags = 1, .err = -EINVAL };
+FIXTURE_VARIANT_ADD(refused, no_such_cgroup) { .scope = NO_SUCH, .err = -ENOENT };
+FIXTURE_VARIANT_ADD(refused, removed_cgroup) { .scope = REMOVED, .err = -ENOENT };
+FIXTURE_VARIANT_ADD(refused, memory_not_enabled) { .scope = NO_MEMORY, .err = -EOPNOTSUPP };
+FIXTURE_VARIANT_ADD(refused, no_capability) { .caps = CAP(SYS_ADMIN), .err = -EPERM };
+
+FIXTURE_SETUP(refused)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=0,8M,adj=-1000"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->early = early_load(NULL);
+	ASSERT_NE(NULL, self->early);
+	ASSERT_EQ(0, cgroup_make("G"));
+	ASSERT_EQ(0, cgroup_make("A/x"));
+	/* Were it an OOM, nobody to kill would be the end. */
+	ASSERT_EQ(0, write_file(PANIC_ON_OOM, "2"));
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	write_file(PANIC_ON_OOM, "0");
+	early__destroy(self->early);
+	policy__destroy(self->policy);
+	cgroup_remove("A/x");
+	cgroup_remove("G");
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(refused, err, TEST_TIMEOUT_S)
+{
+	__u64 id = cgroup_id("A");
+
+	switch (variant->scope) {
+	case MEMCG:
+		break;
+	case REMOVED:
+		id = cgroup_id("G");
+		ASSERT_EQ(0, cgroup_remove("G"));
+		break;
+	case NO_MEMORY:
+		id = cgroup_id("A/x");
+		break;
+	case NO_SUCH:
+		id = UINT64_MAX;
+		break;
+	}
+	if (variant->caps)
+		ASSERT_EQ(0, keep_capabilities(ALL_CAPS & ~variant->caps));
+
+	EXPECT_EQ(variant->err, kill_early(self->early, id, variant->flags));
+	EXPECT_EQ(0U, self->policy->bss->nr_victims);
+}
+
+/*
+ * Kills by a bpf_wq callback that is started where the caller must not wait: what
+ * it holds there, the callback does not.
+ */
+FIXTURE(work)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct early *early;
+	struct bpf_link *link;
+};
+
+FIXTURE_VARIANT(work)
+{
+	const char *prog;
+};
+
+FIXTURE_VARIANT_ADD(work, in_reclaim) { .prog = "in_reclaim" };
+FIXTURE_VARIANT_ADD(work, in_fault) { .prog = "in_fault" };
+FIXTURE_VARIANT_ADD(work, under_mmap_lock) { .prog = "under_mmap_lock" };
+
+FIXTURE_SETUP(work)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, TREE));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach(self->policy, "", BPF_F_OOM_POLICY_MEMCG, 0);
+	ASSERT_NE(NULL, self->link);
+	self->early = early_load(variant->prog);
+	ASSERT_NE(NULL, self->early);
+	self->early->bss->scope = tree_find(&self->tree, "T")->id;
+	ASSERT_EQ(0, early__attach(self->early));
+}
+
+FIXTURE_TEARDOWN(work)
+{
+	early__destroy(self->early);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(work, kills, TEST_TIMEOUT_S)
+{
+	char *mem;
+
+	self->early->bss->target = getpid();
+	/* Mapping, a fault, and reclaim: one of them starts it. */
+	mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	memset(mem, 1, 4096);
+	if (!self->early->bss->started)
+		cgroup_write("X", "memory.reclaim", "4096");
+	munmap(mem, 4096);
+
+	ASSERT_EQ(1U, self->early->bss->started);
+	ASSERT_TRUE(wait_until(self->early->bss->done));
+	EXPECT_EQ(0, self->early->bss->result);
+	expect_victims(_metadata, self->policy, &self->tree, "T/a");
+}
+
+/*
+ * A callback has the rights of a kernel thread: who loads one needs them, too, and
+ * any program may start one.
+ */
+FIXTURE(load) {};
+
+FIXTURE_VARIANT(load)
+{
+	const char *prog;	/* NULL: one that a system call runs */
+};
+
+FIXTURE_VARIANT_ADD(load, run_by_a_system_call) {};
+FIXTURE_VARIANT_ADD(load, callback) { .prog = "in_fault" };
+
+FIXTURE_SETUP(load) {}
+FIXTURE_TEARDOWN(load) {}
+
+TEST_F(load, without_capability)
+{
+	struct early *early = early_load(variant->prog);
+
+	EXPECT_NE(NULL, early);
+	early__destroy(early);
+	ASSERT_EQ(0, keep_capabilities(CAP(BPF) | CAP(PERFMON)));
+	libbpf_set_print(NULL);
+	EXPECT_EQ(NULL, early_load(variant->prog));
+	EXPECT_EQ(EACCES, errno);
+}
+
+/* A victim that stays, and what comes of a second kill meanwhile. */
+FIXTURE(grace)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct early *early;
+	struct bpf_link *link;
+	struct holder holder;
+};
+
+FIXTURE_VARIANT(grace)
+{
+	const char *tree;
+	const char *scope;
+	const char *at;	/* of the policy; NULL: the root */
+	__u32 grace_ms;
+	bool sysrq;	/* asks for the second kill */
+	bool held;	/* it has to wait until the victim is gone */
+};
+
+FIXTURE_VARIANT_ADD(grace, holds_the_next_kill)
+{
+	.tree = "A=0,32M,shared B=1,32M",
+	.scope = "",
+	.grace_ms = LONG_GRACE_MS,
+	.held = true,
+};
+
+FIXTURE_VARIANT_ADD(grace, holds_it_in_a_memcg)
+{
+	.tree = "T=0 T/a=0,16M,shared,threads T/b=1,16M",
+	.scope = "T",
+	.grace_ms = LONG_GRACE_MS,
+	.held = true,
+};
+
+FIXTURE_VARIANT_ADD(grace, of_a_tenant_holds_it)
+{
+	.tree = "T=0 T/a=0,32M,shared T/b=1,32M",
+	.scope = "",
+	.at = "T",
+	.grace_ms = LONG_GRACE_MS,
+	.held = true,
+};
+
+FIXTURE_VARIANT_ADD(grace, none)
+{
+	.tree = "A=0,32M,shared B=1,32M",
+	.scope = "",
+};
+
+FIXTURE_VARIANT_ADD(grace, passes)
+{
+	.tree = "A=0,32M,shared B=1,32M",
+	.scope = "",
+	.grace_ms = 1,
+};
+
+FIXTURE_VARIANT_ADD(grace, ends_when_the_victim_has_shrunk)
+{
+	.tree = "A=0,32M B=1,32M",
+	.scope = "",
+	.grace_ms = LONG_GRACE_MS,
+};
+
+FIXTURE_VARIANT_ADD(grace, does_not_hold_sysrq)
+{
+	.tree = "A=0,32M,shared B=1,32M",
+	.scope = "",
+	.grace_ms = LONG_GRACE_MS,
+	.sysrq = true,
+};
+
+FIXTURE_SETUP(grace)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach(self->policy, variant->at ?: "", BPF_F_OOM_POLICY_MEMCG,
+			    variant->grace_ms);
+	ASSERT_NE(NULL, self->link);
+	self->early = early_load(NULL);
+	ASSERT_NE(NULL, self->early);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+}
+
+FIXTURE_TEARDOWN(grace)
+{
+	let_go(&self->holder);
+	early__destroy(self->early);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+static __u64 times_held(struct bpf_link *link)
+{
+	struct bpf_link_info info;
+
+	return policy_info(link, &info) ? 0 : info.oom_policy.fallback_grace;
+}
+
+TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
+{
+	const char *first = self->tree.node[self->tree.nr_nodes - 2].path;
+	const __u64 scope = cgroup_id(variant->scope);
+	struct policy *policy = self->policy;
+	time_t begin;
+	bool again;
+
+	begin = now_s();
+	ASSERT_EQ(0, kill_early(self->early, scope, 0));
+	ASSERT_TRUE(wait_until(*self->holder.stopped));
+
+	if (variant->held || variant->sysrq) {
+		/* First it is in flight, then the reaper gives up. */
+		ASSERT_TRUE(wait_until(kill_early(self->early, scope, 0) == 0 ||
+				       times_held(self->link)));
+		EXPECT_LT(0U, times_held(self->link));
+		EXPECT_EQ(-EAGAIN, kill_early(self->early, scope, 0));
+		expect_victims(_metadata, policy, &self->tree, first);
+	}
+	if (variant->held)
+		let_go(&self->holder);
+	if (variant->sysrq)
+		ASSERT_EQ(0, raise_oom_sysrq());
+
+	again = wait_until(policy->bss->nr_victims == 2 ||
+			   (!variant->sysrq && kill_early(self->early, scope, 0) == 0));
+	EXPECT_TRUE(again);
+	EXPECT_EQ(2U, policy->bss->nr_victims);
+	/* Later, it would prove nothing. */
+	if (variant->grace_ms == LONG_GRACE_MS)
+		EXPECT_GT(LONG_GRACE_MS / 1000, now_s() - begin);
+	if (!variant->grace_ms)
+		EXPECT_EQ(0U, times_held(self->link));
+}
+
+/* The same for a real shortage: the one who allocates waits. */
+FIXTURE(shortage)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	struct holder holder;
+	struct shortage shortage;
+};
+
+FIXTURE_SETUP(shortage)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=0,32M,shared B=1,32M"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->policy->bss->waits_wanted = UINT32_MAX;
+	self->link = attach(self->policy, "", 0, LONG_GRACE_MS);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+}
+
+FIXTURE_TEARDOWN(shortage)
+{
+	shortage_end(&self->shortage);
+	let_go(&self->holder);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(shortage, waits_for_the_grace, TEST_TIMEOUT_S)
+{
+	struct policy *policy = self->policy;
+	bool held, alone;
+
+	ASSERT_EQ(0, shortage_begin(&self->shortage, &policy->bss->sated));
+	held = wait_until(times_held(self->link) >= WAITS);
+	alone = policy->bss->nr_victims == 1;
+
+	/* No word before the machine has memory again: saying it takes some. */
+	policy->bss->sated = true;
+	EXPECT_EQ(0, shortage_end(&self->shortage));
+	let_go(&self->holder);
+	EXPECT_TRUE(held);
+	EXPECT_TRUE(alone);
+}
+
+int main(int argc, char **argv)
+{
+	require_bare_machine();
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One victim for one shortage: while a victim is still dying, wherever it sits,
+ * nobody else is killed.
+ *
+ * A tracer holds the victim where SIGKILL has arrived and its memory is still
+ * there. Meanwhile a hog goes on asking for memory, and the policy would by now
+ * rather have somebody else: what keeps that one alive is nothing but the
+ * kernel's wait, which the recorder must have seen before the tracer lets go.
+ */
+#include <stdint.h>
+#include <bpf/libbpf.h>
+
+#include "kselftest_harness.h"
+#include "policy.h"
+
+#define TEXT_SIZE	256
+#define WAITS		3
+
+FIXTURE(in_flight)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	struct holder holder;
+	struct shortage shortage;
+};
+
+FIXTURE_VARIANT(in_flight)
+{
+	const char *tree;
+	bool waits;		/* the kernel must be seen to wait */
+	bool leader_gone;	/* wait until one thread has left the mm */
+	bool sysrq;		/* two sysrq-f instead of a shortage */
+	__u32 victims_wanted;
+	const char *victims;
+};
+
+FIXTURE_VARIANT_ADD(in_flight, victim_still_dying_exactly_one_kill)
+{
+	.tree = "A=0,32M B=1,32M",
+	.waits = true,
+	.victims_wanted = 1,
+	.victims = "A",
+};
+
+FIXTURE_VARIANT_ADD(in_flight, in_flight_elsewhere_in_tree)
+{
+	.tree = "A=0 A/x=0 A/x/p=0,32M B=1 B/x=0,32M C=2,16M",
+	.waits = true,
+	.victims_wanted = 1,
+	.victims = "A/x/p",
+};
+
+FIXTURE_VARIANT_ADD(in_flight, leader_gone_thread_holds_memory)
+{
+	.tree = "A=0,32M,threads B=1,32M",
+	.waits = true,
+	.leader_gone = true,
+	.victims_wanted = 1,
+	.victims = "A",
+};
+
+/* Memory that cannot be reaped: the kernel gives up on A and has to go on. */
+FIXTURE_VARIANT_ADD(in_flight, given_up_victim_makes_way)
+{
+	.tree = "A=0,32M,shared B=2,32M C=1,32M",
+	.victims_wanted = 2,
+	.victims = "A B",
+};
+
+FIXTURE_VARIANT_ADD(in_flight, sysrq_does_not_wait)
+{
+	.tree = "A=0,8M B=2,8M C=1,8M",
+	.sysrq = true,
+	.victims_wanted = 2,
+	.victims = "A B",
+};
+
+FIXTURE_SETUP(in_flight)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->policy->bss->flip_after_kill = true;
+	self->policy->bss->victims_wanted = variant->victims_wanted;
+	self->policy->bss->waits_wanted = variant->waits ? UINT32_MAX : 0;
+	self->link = policy_attach(self->policy, "");
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+}
+
+FIXTURE_TEARDOWN(in_flight)
+{
+	shortage_end(&self->shortage);
+	let_go(&self->holder);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+static void next_event(struct __test_metadata *_metadata, struct policy *policy)
+{
+	const __u32 before = policy->bss->nr_events;
+
+	ASSERT_EQ(0, raise_oom_sysrq());
+	ASSERT_TRUE(wait_until(policy->bss->nr_events > before));
+}
+
+TEST_F_TIMEOUT(in_flight, victims, TEST_TIMEOUT_S)
+{
+	struct policy *policy = self->policy;
+	bool held, gone = true, sated;
+	char text[TEXT_SIZE];
+
+	if (variant->sysrq) {
+		next_event(_metadata, policy);
+	} else {
+		ASSERT_EQ(0, shortage_begin(&self->shortage, &policy->bss->sated));
+		policy->bss->hog_pid = self->shortage.hog;
+	}
+
+	held = wait_until(*self->holder.stopped);
+	if (variant->leader_gone)
+		gone = wait_until(policy->bss->nr_unmarked);
+	if (variant->waits)
+		policy->bss->waits_wanted = policy->bss->nr_waits + WAITS;
+	if (variant->sysrq)
+		next_event(_metadata, policy);
+	sated = wait_until(policy->bss->sated);
+
+	/* No word before the machine has memory again: saying it takes some. */
+	policy->bss->sated = true;
+	EXPECT_EQ(0, shortage_end(&self->shortage));
+	let_go(&self->holder);
+	EXPECT_TRUE(held);
+	EXPECT_TRUE(gone);
+	EXPECT_TRUE(sated);
+
+	policy_tell_victims(policy, &self->tree, text, sizeof(text));
+	EXPECT_STREQ(variant->victims, text);
+	EXPECT_TRUE(wait_until(tree_killed(&self->tree) >=
+			       (int)policy->bss->nr_victims));
+}
+
+int main(int argc, char **argv)
+{
+	require_bare_machine();
+	return test_harness_run(argc, argv);
+}

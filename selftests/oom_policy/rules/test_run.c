@@ -1,0 +1,666 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF_PROG_TEST_RUN of OOM policies: one comparison, a whole selection, each
+ * reason for which it is refused, and that nobody is killed, marked or counted
+ * by it. A rehearsed selection has the victim of the OOM that follows.
+ *
+ * helpers.h explains how a tree is written down. The lower priority dies first.
+ * The machine must have no cgroups but these.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "kselftest_harness.h"
+#include "policy.h"
+
+#define MAX_STEPS	40
+#define TEXT_SIZE	256
+#define UNKNOWN_ID	0x10000000000
+
+static int test_run(union bpf_attr *attr)
+{
+	return syscall(__NR_bpf, BPF_PROG_TEST_RUN, attr, sizeof(*attr)) ? -errno : 0;
+}
+
+static int select_below(int prog_fd, __u64 scope, struct bpf_oom_step *steps,
+			struct bpf_oom_ctx *victim, int *retval)
+{
+	struct bpf_oom_ctx ctx = { .cgroup_id_1 = scope };
+	union bpf_attr attr = {
+		.test = {
+			.prog_fd = prog_fd,
+			.ctx_in = (uintptr_t)&ctx,
+			.ctx_size_in = sizeof(ctx),
+			.ctx_out = (uintptr_t)victim,
+			.ctx_size_out = sizeof(*victim),
+			.data_out = (uintptr_t)steps,
+			.data_size_out = steps ? MAX_STEPS * sizeof(*steps) : 0,
+			.flags = BPF_F_TEST_OOM_SELECT,
+		},
+	};
+	int err;
+
+	err = test_run(&attr);
+	*retval = attr.test.retval;
+	return err ? err : (int)(attr.test.data_size_out / sizeof(*steps));
+}
+
+/* A policy at the root of a tree, and a leaf with children of no interest. */
+struct stage {
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	int prog;
+};
+
+static int stage_set(struct stage *stage)
+{
+	if (tree_make(&stage->tree, "A=0 B=1,2M C=1 A/x=0,2M A/y=1,2M") ||
+	    cgroup_make("B/one") || cgroup_make("B/two"))
+		return -1;
+	stage->policy = policy_load(&stage->tree);
+	if (!stage->policy)
+		return -1;
+	stage->link = policy_attach(stage->policy, "");
+	stage->prog = bpf_program__fd(stage->policy->progs.compare);
+	return stage->link ? 0 : -1;
+}
+
+static void stage_clear(struct stage *stage)
+{
+	bpf_link__destroy(stage->link);
+	policy__destroy(stage->policy);
+	cgroup_remove("B/one");
+	cgroup_remove("B/two");
+	tree_remove(&stage->tree);
+}
+
+FIXTURE(test_run)
+{
+	struct stage stage;
+};
+
+FIXTURE_VARIANT(test_run)
+{
+	const char *one;	/* NULL: the id 0; "?": one that no cgroup has */
+	const char *two;
+	bool select;
+	int ctx_size_in;	/* more or less than it should be */
+	int ctx_size_out;
+	int data_size_out;
+	size_t field;		/* of the context, set to 1 */
+	__u32 flags;
+	__u32 repeat;
+	__u32 cpu;
+	__u32 batch_size;
+	bool data_in;
+	bool data_out;
+	int err;
+	int retval;
+	int calls;
+};
+
+FIXTURE_VARIANT_ADD(test_run, compare_siblings)
+{
+	.one = "A",
+	.two = "B",
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, compare_the_other_way_round)
+{
+	.one = "A/y",
+	.two = "A/x",
+	.retval = BPF_OOM_SECOND,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, compare_equals)
+{
+	.one = "B",
+	.two = "C",
+	.retval = BPF_OOM_EQUAL,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, compare_repeatedly)
+{
+	.one = "A",
+	.two = "B",
+	.repeat = 1000,
+	.retval = BPF_OOM_FIRST,
+	.calls = 1000,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_from_the_root)
+{
+	.one = "",
+	.select = true,
+	.data_out = true,
+	.calls = 2,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_below)
+{
+	.one = "A",
+	.select = true,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_once)
+{
+	.one = "A",
+	.select = true,
+	.repeat = 1,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_where_nobody_is)
+{
+	.one = "C",
+	.select = true,
+	.retval = -ESRCH,
+};
+
+FIXTURE_VARIANT_ADD(test_run, context_too_short)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_in = -8,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, context_too_long)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_in = 8,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, usage_given)
+{
+	.one = "A",
+	.two = "B",
+	.field = offsetof(struct bpf_oom_ctx, usage_1),
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, level_given)
+{
+	.one = "A",
+	.two = "B",
+	.field = offsetof(struct bpf_oom_ctx, level),
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, scratch_given)
+{
+	.one = "A",
+	.two = "B",
+	.field = offsetof(struct bpf_oom_ctx, scratch_2),
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, pointer_given)
+{
+	.one = "A",
+	.two = "B",
+	.field = offsetof(struct bpf_oom_ctx, cgroup_1),
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, unknown_flag)
+{
+	.one = "A",
+	.two = "B",
+	.flags = 1U << 17,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, flag_of_another_type)
+{
+	.one = "A",
+	.two = "B",
+	.flags = BPF_F_TEST_RUN_ON_CPU,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, cpu_given)
+{
+	.one = "A",
+	.two = "B",
+	.cpu = 1,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, batch_given)
+{
+	.one = "A",
+	.two = "B",
+	.batch_size = 1,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, data_in_given)
+{
+	.one = "A",
+	.two = "B",
+	.data_in = true,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, data_out_of_a_comparison)
+{
+	.one = "A",
+	.two = "B",
+	.data_out = true,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, compare_with_itself)
+{
+	.one = "A",
+	.two = "A",
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, first_unknown)
+{
+	.one = "?",
+	.two = "B",
+	.err = -ENOENT,
+};
+
+FIXTURE_VARIANT_ADD(test_run, second_unknown)
+{
+	.one = "A",
+	.two = "?",
+	.err = -ENOENT,
+};
+
+FIXTURE_VARIANT_ADD(test_run, second_missing)
+{
+	.one = "A",
+	.err = -ENOENT,
+};
+
+FIXTURE_VARIANT_ADD(test_run, cousins)
+{
+	.one = "A/x",
+	.two = "B",
+	.err = -EXDEV,
+};
+
+FIXTURE_VARIANT_ADD(test_run, parent_and_child)
+{
+	.one = "A",
+	.two = "A/x",
+	.err = -EXDEV,
+};
+
+FIXTURE_VARIANT_ADD(test_run, no_memory_controller)
+{
+	.one = "B/one",
+	.two = "B/two",
+	.err = -EOPNOTSUPP,
+};
+
+FIXTURE_VARIANT_ADD(test_run, no_room_for_the_context)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_out = -8,
+	.err = -ENOSPC,
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_repeatedly)
+{
+	.one = "A",
+	.select = true,
+	.repeat = 2,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_with_two)
+{
+	.one = "A",
+	.two = "B",
+	.select = true,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_unknown)
+{
+	.one = "?",
+	.select = true,
+	.err = -ENOENT,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_without_memory_controller)
+{
+	.one = "B/one",
+	.select = true,
+	.err = -EOPNOTSUPP,
+};
+
+FIXTURE_VARIANT_ADD(test_run, no_room_for_the_steps)
+{
+	.one = "",
+	.select = true,
+	.data_out = true,
+	.data_size_out = -(MAX_STEPS - 1) * (int)sizeof(struct bpf_oom_step),
+	.err = -ENOSPC,
+	.calls = 2,
+};
+
+FIXTURE_SETUP(test_run)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, stage_set(&self->stage));
+}
+
+FIXTURE_TEARDOWN(test_run)
+{
+	stage_clear(&self->stage);
+}
+
+static void nothing_has_happened(struct __test_metadata *_metadata,
+				 struct policy *policy, const struct bpf_link *link,
+				 struct tree *tree)
+{
+	struct bpf_link_info info;
+
+	ASSERT_EQ(0, policy_info(link, &info));
+	EXPECT_EQ(0U, info.oom_policy.selections);
+	EXPECT_EQ(0U, info.oom_policy.comparisons);
+	EXPECT_EQ(0U, info.oom_policy.kills);
+	EXPECT_EQ(0U, info.oom_policy.fallback_none_eligible);
+	EXPECT_EQ(0U, info.oom_policy.fallback_abstain);
+	EXPECT_EQ(0U, info.oom_policy.last_victim_cgroup_id);
+	EXPECT_EQ(0U, info.oom_policy.worst_ns);
+	EXPECT_EQ(0U, policy->bss->nr_events);
+	EXPECT_EQ(0U, policy->bss->nr_victims);
+	EXPECT_EQ(0, tree_killed(tree));
+}
+
+static __u64 id_of(const char *path)
+{
+	if (!path)
+		return 0;
+	return strcmp(path, "?") ? cgroup_id(path) : UNKNOWN_ID;
+}
+
+TEST_F(test_run, answer)
+{
+	struct bpf_oom_step steps[MAX_STEPS] = {};
+	struct bpf_oom_ctx in[2] = {}, out = {};
+	char data[64] = {};
+	union bpf_attr attr = {
+		.test = {
+			.prog_fd = self->stage.prog,
+			.ctx_in = (uintptr_t)in,
+			.ctx_size_in = sizeof(in[0]) + variant->ctx_size_in,
+			.ctx_out = (uintptr_t)&out,
+			.ctx_size_out = sizeof(out) + variant->ctx_size_out,
+			.flags = variant->flags |
+				 (variant->select ? BPF_F_TEST_OOM_SELECT : 0),
+			.repeat = variant->repeat,
+			.cpu = variant->cpu,
+			.batch_size = variant->batch_size,
+		},
+	};
+
+	in[0].cgroup_id_1 = id_of(variant->one);
+	in[0].cgroup_id_2 = id_of(variant->two);
+	if (variant->field)
+		*((char *)in + variant->field) = 1;
+	if (variant->data_in) {
+		attr.test.data_in = (uintptr_t)data;
+		attr.test.data_size_in = sizeof(data);
+	}
+	if (variant->data_out) {
+		attr.test.data_out = (uintptr_t)steps;
+		attr.test.data_size_out = sizeof(steps) + variant->data_size_out;
+	}
+
+	EXPECT_EQ(variant->err, test_run(&attr));
+	EXPECT_EQ(variant->retval, (int)attr.test.retval);
+	EXPECT_EQ(variant->calls, (int)self->stage.policy->bss->nr_calls);
+	nothing_has_happened(_metadata, self->stage.policy, self->stage.link, &self->stage.tree);
+}
+
+FIXTURE(rehearsed)
+{
+	struct stage stage;
+};
+
+FIXTURE_SETUP(rehearsed)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, stage_set(&self->stage));
+}
+
+FIXTURE_TEARDOWN(rehearsed)
+{
+	stage_clear(&self->stage);
+}
+
+/* What a comparison is given is what the program of a real event is given. */
+TEST_F(rehearsed, context_is_filled_in)
+{
+	const struct call *call = self->stage.policy->bss->calls;
+	struct bpf_oom_ctx in = {
+		.cgroup_id_1 = cgroup_id("A/x"),
+		.cgroup_id_2 = cgroup_id("A/y"),
+	};
+	struct bpf_oom_ctx out = {};
+	union bpf_attr attr = {
+		.test = {
+			.prog_fd = self->stage.prog,
+			.ctx_in = (uintptr_t)&in,
+			.ctx_size_in = sizeof(in),
+			.ctx_out = (uintptr_t)&out,
+			.ctx_size_out = sizeof(out),
+			.repeat = 3,
+		},
+	};
+	int n;
+
+	ASSERT_EQ(0, test_run(&attr));
+	EXPECT_EQ(in.cgroup_id_1, out.cgroup_id_1);
+	EXPECT_EQ(in.cgroup_id_2, out.cgroup_id_2);
+	EXPECT_LE(2U << 20, out.usage_1);
+	EXPECT_LE(2U << 20, out.usage_2);
+	EXPECT_EQ(0U, out.swap_1);
+	EXPECT_EQ(2U, out.level);
+	EXPECT_EQ((__u32)(BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_DRY_RUN), out.flags);
+	EXPECT_EQ(out.cgroup_id_1, out.scratch_1);
+	EXPECT_EQ(out.cgroup_id_2, out.scratch_2);
+	EXPECT_EQ(NULL, out.cgroup_1);
+	EXPECT_EQ(NULL, out.cgroup_2);
+	EXPECT_EQ(sizeof(out), attr.test.ctx_size_out);
+	for (n = 0; n < 3; n++)
+		EXPECT_EQ(3U, call[n].fresh);
+	EXPECT_EQ(0U, self->stage.policy->bss->foreign_scratch);
+}
+
+TEST_F(rehearsed, steps_of_a_selection)
+{
+	struct bpf_prog_info info = {};
+	__u32 size = sizeof(info);
+	struct bpf_oom_step steps[MAX_STEPS];
+	struct bpf_oom_ctx victim = {};
+	int retval;
+
+	ASSERT_EQ(0, bpf_prog_get_info_by_fd(self->stage.prog, &info, &size));
+	ASSERT_EQ(2, select_below(self->stage.prog, cgroup_id(""), steps, &victim, &retval));
+	EXPECT_EQ(0, retval);
+	EXPECT_EQ(1U, steps[0].level);
+	EXPECT_EQ(info.id, steps[0].prog_id);
+	EXPECT_EQ(2U, steps[0].eligible);
+	EXPECT_EQ(1U, steps[0].compared);
+	EXPECT_EQ(cgroup_id(""), steps[0].parent_id);
+	EXPECT_EQ(cgroup_id("A"), steps[0].winner_id);
+	EXPECT_EQ(cgroup_id("B"), steps[0].runner_id);
+	EXPECT_LE(4U << 20, steps[0].winner_usage);
+	EXPECT_LE(2U << 20, steps[0].runner_usage);
+	EXPECT_EQ(2U, steps[1].level);
+	EXPECT_EQ(cgroup_id("A"), steps[1].parent_id);
+	EXPECT_EQ(cgroup_id("A/x"), steps[1].winner_id);
+	EXPECT_EQ(cgroup_id("A/y"), steps[1].runner_id);
+
+	EXPECT_EQ(cgroup_id("A/x"), victim.cgroup_id_1);
+	EXPECT_EQ((__u32)tree_find(&self->stage.tree, "A/x")->pid[0], victim.pid_1);
+	EXPECT_EQ(2U, victim.level);
+
+	/* The kernel says how much room it needs, and takes none for an answer. */
+	ASSERT_EQ(0, select_below(self->stage.prog, cgroup_id(""), NULL, &victim, &retval));
+	EXPECT_EQ(0, retval);
+	nothing_has_happened(_metadata, self->stage.policy, self->stage.link, &self->stage.tree);
+}
+
+/* An abstention ends in a last step without a winner. */
+TEST_F(rehearsed, steps_of_an_abstention)
+{
+	struct bpf_oom_step steps[MAX_STEPS];
+	struct bpf_oom_ctx victim = {};
+	int retval;
+
+	self->stage.policy->bss->abstain_level = 2;
+	ASSERT_EQ(2, select_below(self->stage.prog, cgroup_id(""), steps, &victim, &retval));
+	EXPECT_EQ(0, retval);
+	EXPECT_EQ(cgroup_id("A"), steps[0].winner_id);
+	EXPECT_EQ(2U, steps[1].level);
+	EXPECT_EQ(cgroup_id("A"), steps[1].parent_id);
+	EXPECT_EQ(0U, steps[1].winner_id);
+	nothing_has_happened(_metadata, self->stage.policy, self->stage.link, &self->stage.tree);
+}
+
+TEST_F_TIMEOUT(rehearsed, waits_for_nobody, TEST_TIMEOUT_S)
+{
+	struct bpf_oom_ctx victim = {};
+	struct holder holder;
+	int retval;
+
+	ASSERT_EQ(0, hold_tasks(&holder, &self->stage.tree));
+	ASSERT_EQ(0, raise_oom_sysrq());
+	EXPECT_TRUE(wait_until(self->stage.policy->bss->nr_victims));
+	EXPECT_EQ(0, select_below(self->stage.prog, cgroup_id(""), NULL, &victim, &retval));
+	EXPECT_EQ(-EBUSY, retval);
+	let_go(&holder);
+}
+
+/* The victim that is announced is the victim. */
+FIXTURE(rehearsal)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+};
+
+FIXTURE_VARIANT(rehearsal)
+{
+	const char *tree;
+	const char *victims;
+	__u32 abstain_level;
+};
+
+FIXTURE_VARIANT_ADD(rehearsal, two_levels)
+{
+	.tree = "A=-1 B=1,8M C=2,8M D=3,32M A/E=9,16M A/F=0,8M",
+	.victims = "A/F",
+};
+
+FIXTURE_VARIANT_ADD(rehearsal, tie_by_usage)
+{
+	.tree = "A=0,8M B=0,24M C=0,16M D=1,32M",
+	.victims = "B",
+};
+
+FIXTURE_VARIANT_ADD(rehearsal, empty_child)
+{
+	.tree = "A=-9 B=2,8M C=1,8M",
+	.victims = "C",
+};
+
+FIXTURE_VARIANT_ADD(rehearsal, unkillable_subtree)
+{
+	.tree = "A=0 A/x=0 A/x/p=0,8M,adj=-1000 A/y=1,8M,adj=-1000 B=2,32M C=1,8M",
+	.victims = "C",
+};
+
+FIXTURE_VARIANT_ADD(rehearsal, oom_group)
+{
+	.tree = "A=0,group A/x=1,8M A/y=0,16M B=1,32M",
+	.victims = "A/x A/y",
+};
+
+FIXTURE_VARIANT_ADD(rehearsal, abstention)
+{
+	.tree = "A=0 A/x=0,8M A/y=1,16M B=1,32M",
+	.victims = "A/y",
+	.abstain_level = 2,
+};
+
+FIXTURE_VARIANT_ADD(rehearsal, abstention_at_the_root)
+{
+	.tree = "A=0,8M B=1,32M",
+	.victims = "B",
+	.abstain_level = 1,
+};
+
+FIXTURE_SETUP(rehearsal)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->policy->bss->abstain_level = variant->abstain_level;
+}
+
+FIXTURE_TEARDOWN(rehearsal)
+{
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+/* Attached or not, asked often: the marks of one try are not seen by the next. */
+TEST_F_TIMEOUT(rehearsal, announces_the_victim, TEST_TIMEOUT_S)
+{
+	const int prog = bpf_program__fd(self->policy->progs.compare);
+	struct bpf_oom_ctx victim = {}, again = {};
+	char text[TEXT_SIZE];
+	int retval;
+
+	ASSERT_EQ(0, select_below(prog, cgroup_id(""), NULL, &victim, &retval));
+	EXPECT_EQ(0, retval);
+	self->link = policy_attach(self->policy, "");
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, select_below(prog, cgroup_id(""), NULL, &again, &retval));
+	EXPECT_EQ(0, retval);
+	EXPECT_EQ(victim.pid_1, again.pid_1);
+	nothing_has_happened(_metadata, self->policy, self->link, &self->tree);
+
+	ASSERT_EQ(0, raise_oom_sysrq());
+	ASSERT_TRUE(wait_until(self->policy->bss->nr_events));
+	policy_tell_victims(self->policy, &self->tree, text, sizeof(text));
+	EXPECT_STREQ(variant->victims, text);
+	EXPECT_EQ(self->policy->bss->victims[0], victim.pid_1);
+}
+
+int main(int argc, char **argv)
+{
+	require_bare_machine();
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The samples that kill early, under a real shortage in a memcg: whom psi_kill and
+ * reclaim_guard have killed, when they wait, and what psi_kill says to whoever starts
+ * it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/swap.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "../../../../../samples/oom_policy/reclaim_guard.h"
+#include "kselftest_harness.h"
+#include "policy.h"
+#include "shell.h"
+
+#define TEXT_SIZE	256
+#define BUDGET_US	(10 * 1000 * 1000)
+#define LONG_GRACE_MS	60000
+#define OUTPUT		"/tmp/psi_kill.out"
+#define NOTIFY_SOCKET	"/tmp/psi_kill.notify"
+#define SWAP_DEVICE	"/dev/zram0"
+#define PIN		"/sys/fs/bpf/early_samples"
+#define TREE		"P=0 P/a=1,8M P/b=-1,8M P/c=2,16M P/hog=9 Q=-9,8M"
+#define SLOW_TREE	"P=0 P/a=1,8M P/b=-1,8M,shared P/c=2,16M P/hog=9 Q=-9,8M"
+
+/* A tenant with a limit, a policy inside, and a hog that takes until it is sated. */
+FIXTURE(early_samples)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	struct holder holder;
+	pid_t monitor, hog;
+	int notify_fd;
+	bool swap;
+};
+
+FIXTURE_SETUP(early_samples)
+{
+	self->notify_fd = -1;
+}
+
+static void set_up(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
+		   const char *tree, __u32 grace_ms)
+{
+	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .flags = BPF_F_OOM_POLICY_MEMCG,
+		    .budget_us = BUDGET_US, .grace_ms = grace_ms);
+	int fd;
+
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, tree));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->policy->bss->victims_wanted = UINT32_MAX;
+	fd = cgroup_open("");
+	self->link = bpf_program__attach_oom_policy(self->policy->progs.compare, fd, &opts);
+	close(fd);
+	ASSERT_NE(NULL, self->link);
+}
+
+/* The hog must not be asked to end by anybody but us. */
+static void start_hog(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self)
+{
+	char pid[16];
+
+	self->hog = hog_start(&self->policy->bss->sated);
+	ASSERT_LT(0, self->hog);
+	snprintf(pid, sizeof(pid), "%d", self->hog);
+	ASSERT_EQ(0, cgroup_write("P/hog", "cgroup.procs", pid));
+}
+
+static void limit(struct __test_metadata *_metadata, const char *file, long more)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", cgroup_read_long("P", "memory.current", NULL) + more);
+	ASSERT_EQ(0, cgroup_write("P", file, text));
+}
+
+static void end_hog(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self)
+{
+	self->policy->bss->sated = 1;
+	cgroup_write("P", "memory.high", "max");
+	cgroup_write("P", "memory.max", "max");
+	EXPECT_EQ(0, wait_exit(self->hog));
+	self->hog = 0;
+}
+
+FIXTURE_TEARDOWN(early_samples)
+{
+	if (self->monitor > 0) {
+		kill(self->monitor, SIGKILL);
+		waitpid(self->monitor, NULL, 0);
+	}
+	if (self->hog > 0) {
+		kill(self->hog, SIGKILL);
+		waitpid(self->hog, NULL, 0);
+	}
+	let_go(&self->holder);
+	shell("rm -rf " PIN " " OUTPUT " " NOTIFY_SOCKET);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+	if (self->notify_fd >= 0)
+		close(self->notify_fd);
+	if (self->swap)
+		shell("swapoff " SWAP_DEVICE " && echo 1 >/sys/block/zram0/reset");
+}
+
+static void start_monitor(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
+			  const char *options)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "exec psi_kill %s", options);
+	self->monitor = shell_start(command, OUTPUT);
+	ASSERT_LT(0, self->monitor);
+	ASSERT_TRUE(wait_until(file_has(OUTPUT, "watching ")));
+}
+
+static void stop_monitor(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self)
+{
+	EXPECT_EQ(0, kill(self->monitor, SIGTERM));
+	EXPECT_EQ(0, wait_exit(self->monitor));
+	self->monitor = 0;
+}
+
+static void expect_victims(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
+			   const char *victims)
+{
+	char text[TEXT_SIZE];
+
+	policy_tell_victims(self->policy, &self->tree, text, sizeof(text));
+	EXPECT_STREQ(victims, text);
+}
+
+TEST_F_TIMEOUT(early_samples, psi_kill_kills_by_the_policy, TEST_TIMEOUT_S)
+{
+	set_up(_metadata, self, TREE, 0);
+	start_monitor(_metadata, self, "--cgroup P --threshold 20 --window 500 --pause 3600000");
+	limit(_metadata, "memory.high", 0);
+	start_hog(_metadata, self);
+	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
+	end_hog(_metadata, self);
+	expect_victims(_metadata, self, "P/b");
+	EXPECT_EQ((__u32)(BPF_OOM_EVENT_MEMCG | BPF_OOM_EVENT_EARLY),
+		  self->policy->bss->calls[0].flags);
+	stop_monitor(_metadata, self);
+}
+
+/* Once for each time that it would have killed: the first is enough here. */
+TEST_F_TIMEOUT(early_samples, psi_kill_dry_run_kills_nobody, TEST_TIMEOUT_S)
+{
+	char says[64];
+
+	set_up(_metadata, self, TREE, 0);
+	snprintf(says, sizeof(says), "dry run: process %d of /P/b would be killed",
+		 tree_find(&self->tree, "P/b")->pid[0]);
+	start_monitor(_metadata, self, "--cgroup P --threshold 20 --window 500 --dry-run");
+	limit(_metadata, "memory.high", 0);
+	start_hog(_metadata, self);
+	EXPECT_TRUE(wait_until(file_has(OUTPUT, says)));
+	end_hog(_metadata, self);
+	expect_victims(_metadata, self, "");
+	stop_monitor(_metadata, self);
+	EXPECT_EQ(0, tree_killed(&self->tree));
+}
+
+TEST_F_TIMEOUT(early_samples, psi_kill_says_when_it_is_ready, TEST_TIMEOUT_S)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = NOTIFY_SOCKET };
+	struct pollfd said;
+	char text[16] = "";
+
+	set_up(_metadata, self, TREE, 0);
+	self->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ASSERT_EQ(0, bind(self->notify_fd, (void *)&address, sizeof(address)));
+	ASSERT_EQ(0, setenv("NOTIFY_SOCKET", NOTIFY_SOCKET, 1));
+	start_monitor(_metadata, self, "--full");
+	said = (struct pollfd) { .fd = self->notify_fd, .events = POLLIN };
+	ASSERT_EQ(1, poll(&said, 1, DEADLINE_S * 1000));
+	EXPECT_EQ(7, recv(self->notify_fd, text, sizeof(text), 0));
+	EXPECT_STREQ("READY=1", text);
+	EXPECT_TRUE(file_has(OUTPUT, "watching /: full 150 ms of 1000 ms"));
+	stop_monitor(_metadata, self);
+}
+
+TEST_F_TIMEOUT(early_samples, psi_kill_ends_with_its_cgroup, TEST_TIMEOUT_S)
+{
+	int status = -1;
+
+	ASSERT_EQ(0, cgroup_make("gone"));
+	start_monitor(_metadata, self, "--cgroup gone");
+	ASSERT_EQ(0, cgroup_remove("gone"));
+	EXPECT_TRUE(wait_until((status = waitpid(self->monitor, NULL, WNOHANG)) == self->monitor));
+	if (status == self->monitor)
+		self->monitor = 0;
+	EXPECT_TRUE(file_has(OUTPUT, "psi_kill: /gone is gone"));
+}
+
+/* What is asked for and cannot be: one sentence, and nothing is done. */
+static const struct {
+	const char *command;
+	const char *says;
+} wrong[] = {
+	{ "psi_kill --threshold 0",
+	  "psi_kill: threshold is a number of milliseconds from 1 to 10000, not '0'" },
+	{ "psi_kill --window 1s",
+	  "psi_kill: window is a number of milliseconds from 500 to 10000, not '1s'" },
+	{ "psi_kill --pause -1",
+	  "psi_kill: pause is a number of milliseconds from 0 to 3600000, not '-1'" },
+	{ "psi_kill --threshold 600 --window 500",
+	  "psi_kill: a threshold of 600 ms is never reached in a window of 500 ms" },
+	{ "psi_kill now", "psi_kill: what is 'now'? There are options only" },
+	{ "psi_kill --cgroup ''", "psi_kill: a cgroup is missing: '/' is the whole machine" },
+	{ "reclaim_guard --cgroup ''",
+	  "reclaim_guard: a cgroup is missing: '/' is the whole machine" },
+	{ "psi_kill --cgroup nowhere",
+	  "psi_kill: cannot open cgroup /sys/fs/cgroup/nowhere: No such file or directory" },
+	{ "psi_kill --cgroup /sys/fs/cgroup/../bpf",
+	  "psi_kill: not a cgroup of cgroup v2: /sys/fs/cgroup/../bpf" },
+	{ "psi_kill --dry-run",
+	  "psi_kill: no policy rules /: there is nothing to rehearse" },
+	{ "NOTIFY_SOCKET=/tmp/nobody psi_kill | grep -v watching",
+	  "psi_kill: cannot say that it is ready on /tmp/nobody: No such file or directory" },
+	{ "reclaim_guard --stall x",
+	  "reclaim_guard: stall is a number of milliseconds from 1 to 3600000, not 'x'" },
+	{ "reclaim_guard --stall 2 --window 1",
+	  "reclaim_guard: a stall of 2 ms is never reached in a window of 1 ms" },
+	{ "reclaim_guard --cgroup nowhere",
+	  "reclaim_guard: cannot open cgroup /sys/fs/cgroup/nowhere: No such file or directory" },
+	{ "reclaim_guard --pin /tmp/guard",
+	  "reclaim_guard: pin directory /tmp/guard is not on bpffs; mount it: mount -t bpf none /sys/fs/bpf",
+	},
+	{ "mkdir " PIN " && reclaim_guard --pin " PIN,
+	  "reclaim_guard: " PIN " exists already: remove it, or choose another --pin" },
+};
+
+TEST_F_TIMEOUT(early_samples, wrong_options, TEST_TIMEOUT_S)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		EXPECT_NE(0, shell("set -o pipefail; %s", wrong[i].command))
+			TH_LOG("%s", wrong[i].command);
+		EXPECT_STREQ(wrong[i].says, shell_output);
+	}
+	EXPECT_NE(0, shell_as_nobody("psi_kill"));
+	EXPECT_STREQ(shell_output,
+		     "psi_kill: no permission to load the program: it takes CAP_SYS_ADMIN");
+}
+
+static void start_guard(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
+			const char *options)
+{
+	ASSERT_EQ(0, shell("echo 256M >/sys/block/zram0/disksize && mkswap " SWAP_DEVICE));
+	ASSERT_EQ(0, swapon(SWAP_DEVICE, 0));
+	self->swap = true;
+	ASSERT_EQ(0, shell("reclaim_guard --pin " PIN " %s", options))
+		TH_LOG("%s", shell_output);
+}
+
+static struct guard_counts guard_counts(void)
+{
+	const int fd = bpf_obj_get(PIN "/counts");
+	struct guard_counts counts = {};
+	const __u32 zero = 0;
+
+	if (fd < 0 || bpf_map_lookup_elem(fd, &zero, &counts))
+		diag("no counts of the guard: %m");
+	close(fd);
+	return counts;
+}
+
+static long pages_scanned(void)
+{
+	return cgroup_read_long("P", "memory.stat", "pgscan");
+}
+
+/* However much there is to reclaim afterwards: one kill is one kill. */
+TEST_F_TIMEOUT(early_samples, reclaim_guard_kills_once, TEST_TIMEOUT_S)
+{
+	long scanned;
+
+	set_up(_metadata, self, TREE, 0);
+	start_guard(_metadata, self, "--cgroup P --stall 5 --window 1000 --pause 3600000");
+	limit(_metadata, "memory.max", 1 << 20);
+	start_hog(_metadata, self);
+	EXPECT_TRUE(wait_until(guard_counts().kills));
+	limit(_metadata, "memory.max", 0);
+	scanned = pages_scanned();
+	EXPECT_TRUE(wait_until(pages_scanned() > scanned + 1000));
+	end_hog(_metadata, self);
+	expect_victims(_metadata, self, "P/b");
+	EXPECT_EQ(1U, guard_counts().kills);
+	EXPECT_EQ(0U, guard_counts().failures);
+
+	EXPECT_EQ(0, shell("rm -r " PIN));
+	EXPECT_TRUE(wait_until(shell("bpftool prog show | grep -q direct_begin")));
+}
+
+/* A victim that keeps its memory: it tries again, and kills when that one is gone. */
+TEST_F_TIMEOUT(early_samples, reclaim_guard_waits_for_the_victim, TEST_TIMEOUT_S)
+{
+	set_up(_metadata, self, SLOW_TREE, LONG_GRACE_MS);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+	start_guard(_metadata, self, "--cgroup ./P --stall 5 --window 500 --pause 1");
+	limit(_metadata, "memory.max", 1 << 20);
+	start_hog(_metadata, self);
+	EXPECT_TRUE(wait_until(guard_counts().put_off >= 2));
+	EXPECT_EQ(1U, guard_counts().kills);
+	expect_victims(_metadata, self, "P/b");
+	let_go(&self->holder);
+	EXPECT_TRUE(wait_until(guard_counts().kills > 1));
+	end_hog(_metadata, self);
+	EXPECT_EQ(0U, guard_counts().failures);
+	EXPECT_LT(1U, self->policy->bss->nr_victims);
+}
+
+int main(int argc, char **argv)
+{
+	require_bare_machine();
+	return test_harness_run(argc, argv);
+}

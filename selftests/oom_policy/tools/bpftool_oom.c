@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A policy's life as an operator sees it: everything that is done to it and told
+ * of it here is done and told by "bpftool oom". The JSON of each command has to
+ * be read by jq and to carry the facts of the plain output.
+ *
+ * The machine must have no cgroups but these.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "kselftest_harness.h"
+#include "policy.h"
+#include "shell.h"
+
+#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
+#define CONTRARY	"/tests/contrary.bpf.o"
+#define PIN		"/sys/fs/bpf/bpftool_oom_test"
+#define PINS		"/sys/fs/bpf/bpftool_oom_contrary"
+#define WATCHING	"watching OOM policies"
+#define MARK_VICTIM	"/sys/kernel/tracing/instances/*/events/oom/mark_victim/enable"
+#define TEXT_SIZE	256
+
+#define TREE								\
+	"prod=100 batch=0 besteffort=-100 prod/db=10,16M prod/web=0,4M batch/etl=10,4M batch/ml=0,8M besteffort/job1=30,12M besteffort/job2=10,4M besteffort/job3=20,8M besteffort/safe=0,4M,adj=-1000 besteffort/empty=0"
+
+/* A command has to end with that status. */
+__printf(3, 4)
+static void runs(struct __test_metadata *_metadata, int status, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	EXPECT_EQ(status, vshell(fmt, args)) TH_LOG("%s: %s", fmt, shell_output);
+	va_end(args);
+}
+
+/* The last command has to have said that, among other things. */
+static void says(struct __test_metadata *_metadata, const char *text)
+{
+	EXPECT_NE(NULL, strstr(shell_output, text))
+		TH_LOG("'%s' is not in '%s'", text, shell_output);
+}
+
+/* Also what a test left that was ended by force. */
+static void clean_up(void)
+{
+	shell("rm -rf " PIN " " PINS " /sys/fs/bpf/oom_policy_*");
+	shell("rmdir /sys/kernel/tracing/instances/*");
+}
+
+FIXTURE(bpftool)
+{
+	struct tree tree;
+	struct policy *recorder;
+};
+
+FIXTURE_SETUP(bpftool)
+{
+	clean_up();
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, TREE));
+	self->recorder = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->recorder);
+}
+
+FIXTURE_TEARDOWN(bpftool)
+{
+	clean_up();
+	policy__destroy(self->recorder);
+	tree_remove(&self->tree);
+}
+
+static void attach_with_priorities(struct __test_metadata *_metadata,
+				   const struct tree *tree, const char *options)
+{
+	const struct node *node;
+	char batch[1024];
+	int n, len;
+
+	len = snprintf(batch, sizeof(batch), "oom attach " POLICY " / pin " PIN " %s\n",
+		       options);
+	for (n = 0; n < tree->nr_nodes; n++) {
+		node = &tree->node[n];
+		len += snprintf(batch + len, sizeof(batch) - len,
+				"oom priority set %s %lld\n", node->path,
+				(long long)node->priority);
+	}
+	runs(_metadata, 0, "echo '%s' | bpftool batch file -", batch);
+}
+
+static void start_monitor(struct __test_metadata *_metadata, const char *command,
+			  const char *output)
+{
+	ASSERT_LT(0, shell_start(command, output));
+	ASSERT_TRUE(wait_until(file_has(output, WATCHING)));
+}
+
+static void end_monitor(struct __test_metadata *_metadata, pid_t pid)
+{
+	int status;
+
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+}
+
+TEST_F_TIMEOUT(bpftool, whole_life, TEST_TIMEOUT_S)
+{
+	char announced[TEXT_SIZE], killed[TEXT_SIZE];
+	struct shortage shortage = {};
+	struct holder holder = {};
+	pid_t monitor, monitor_json;
+	bool sated;
+
+	runs(_metadata, 0, "bpftool oom show");
+	says(_metadata, "no OOM policy is attached");
+	attach_with_priorities(_metadata, &self->tree, "");
+
+	runs(_metadata, 0, "bpftool oom priority set besteffort -100");
+	runs(_metadata, 0, "bpftool oom compare prod batch");
+	says(_metadata, "dies first: /batch");
+	runs(_metadata, 0, "bpftool oom compare /prod/db /sys/fs/cgroup/besteffort/job1");
+	says(_metadata, "/prod/db and /besteffort/job1 are no siblings: their paths part below /");
+	says(_metadata, "dies first: /besteffort");
+	runs(_metadata, 0, "bpftool -j oom rank | jq -r '[.children[].cgroup] | join(\" \")'");
+	EXPECT_STREQ("/besteffort /batch /prod", shell_output);
+	runs(_metadata, 0, "bpftool oom check");
+	says(_metadata, "contradictions: 0 ");
+	runs(_metadata, 0, "bpftool -j oom select | jq -r .victim.cgroup");
+	snprintf(announced, sizeof(announced), "%.255s", shell_output);
+	EXPECT_STREQ("/besteffort/job2", announced);
+	EXPECT_EQ(0U, self->recorder->bss->nr_victims);
+
+	monitor = shell_start("exec bpftool oom monitor count 1", "/tmp/monitor");
+	monitor_json = shell_start("exec bpftool -j oom monitor count 1 2>/tmp/monitor.ready",
+				   "/tmp/monitor.json");
+	ASSERT_TRUE(wait_until(file_has("/tmp/monitor", WATCHING)));
+	ASSERT_TRUE(wait_until(!shell("[ $(cat " MARK_VICTIM " | grep -c 1) = 2 ]")));
+	ASSERT_EQ(0, hold_tasks(&holder, &self->tree));
+	ASSERT_EQ(0, shortage_begin(&shortage, &self->recorder->bss->sated));
+	sated = wait_until(self->recorder->bss->sated);
+	self->recorder->bss->sated = true;
+	EXPECT_EQ(0, shortage_end(&shortage));
+	let_go(&holder);
+	EXPECT_TRUE(sated);
+	end_monitor(_metadata, monitor);
+	end_monitor(_metadata, monitor_json);
+
+	policy_tell_victims(self->recorder, &self->tree, killed, sizeof(killed));
+	EXPECT_STREQ(announced + 1, killed);
+	runs(_metadata, 0, "grep -F 'scope /  victim %s  task ' /tmp/monitor", announced);
+	runs(_metadata, 0, "jq -r .victim /tmp/monitor.json");
+	EXPECT_STREQ(announced, shell_output);
+	runs(_metadata, 1, "ls /sys/kernel/tracing/instances | grep .");
+	runs(_metadata, 0, "bpftool oom show");
+	says(_metadata, "kills 1  last victim /besteffort/job2");
+
+	runs(_metadata, 0, "bpftool oom detach /");
+	runs(_metadata, 0, "bpftool oom show");
+	says(_metadata, "no OOM policy is attached");
+	EXPECT_NE(0, access(PIN, F_OK));
+}
+
+TEST_F_TIMEOUT(bpftool, replaced_program_keeps_priorities, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool -j oom show | jq .policies[0].prog_id");
+	runs(_metadata, 0, "bpftool oom replace / " POLICY);
+	runs(_metadata, 0, "bpftool oom priority get /prod");
+	says(_metadata, "100  /prod");
+	runs(_metadata, 0, "bpftool -j oom show | jq -r '.policies[0].pinned[]'");
+	EXPECT_STREQ(PIN, shell_output);
+
+	runs(_metadata, 0, "bpftool prog loadall " CONTRARY " " PINS);
+	runs(_metadata, 0, "bpftool oom replace pinned " PIN " pinned " PINS "/always_first");
+	runs(_metadata, 0, "bpftool -j oom show | jq -r '.policies[].prog_name'");
+	EXPECT_STREQ("always_first", shell_output);
+}
+
+TEST_F_TIMEOUT(bpftool, default_pin_and_options, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool oom attach " POLICY
+	     " /besteffort flags memcg,kill_all budget 5000 grace 60000");
+	says(_metadata, "pinned /sys/fs/bpf/oom_policy_besteffort");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " flags root_tasks");
+	says(_metadata, "pinned /sys/fs/bpf/oom_policy_root");
+	runs(_metadata, 0, "bpftool oom show /besteffort/job1");
+	says(_metadata, "flags memcg,kill_all  budget 5000 us  grace 60000 ms");
+	runs(_metadata, 0, "bpftool oom show");
+	says(_metadata, "flags root_tasks  budget 100000 us");
+	says(_metadata, "`-- /besteffort: tenant_prio");
+	runs(_metadata, 0, "bpftool oom select /besteffort");
+	says(_metadata, "with it: every process of /besteffort/job1 (flag kill_all)");
+	runs(_metadata, 0, "bpftool oom detach besteffort");
+	runs(_metadata, 0, "bpftool -j oom show | jq -r '.policies[].cgroup'");
+	EXPECT_STREQ("/", shell_output);
+}
+
+/* The other slot: who among the processes of a leaf. */
+TEST_F_TIMEOUT(bpftool, task_policy, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool oom attach " TASK_POLICY " /besteffort type task");
+	says(_metadata, "pinned /sys/fs/bpf/oom_policy_besteffort_task");
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom show");
+	says(_metadata, "`-- /besteffort: youngest_task (prog id ");
+	says(_metadata, ", type task, pinned ");
+	runs(_metadata, 0, "bpftool oom select");
+	says(_metadata, " of /besteffort/job2, ");
+	says(_metadata, "among the processes there rules link id ");
+	runs(_metadata, 0, "bpftool oom detach besteffort type task");
+	runs(_metadata, 0, "bpftool oom select prog " TASK_POLICY);
+	says(_metadata, " us by youngest_task (prog id ");
+}
+
+/* A removed cgroup detaches its policy; its entry is told by id and can go. */
+TEST_F_TIMEOUT(bpftool, removed_cgroup_is_told_by_id, TEST_TIMEOUT_S)
+{
+	const unsigned long long id = tree_find(&self->tree, "besteffort/empty")->id;
+
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " /besteffort/empty");
+	EXPECT_EQ(0, cgroup_remove("besteffort/empty"));
+	EXPECT_TRUE(wait_until(!shell("bpftool oom show | grep -q ^detached:")));
+	runs(_metadata, 0, "bpftool oom priority list | grep -x ' *0  cgroup id %llu (gone)'", id);
+	runs(_metadata, 0, "bpftool oom priority delete id %llu", id);
+	runs(_metadata, 1, "bpftool oom priority list | grep gone");
+}
+
+/* A program that is attached nowhere, with the priorities of the one that is. */
+TEST_F_TIMEOUT(bpftool, rehearse_before_attaching, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool oom select / prog " POLICY);
+	says(_metadata, "victim: process ");
+	runs(_metadata, 0, "bpftool oom rank prog " POLICY);
+	says(_metadata, "not attached");
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool -j oom rank prog " POLICY " | jq -r .children[0].priority");
+	EXPECT_STREQ("-100", shell_output);
+}
+
+/* Contradictions are found and named, and are an error for whoever asks. */
+TEST_F_TIMEOUT(bpftool, check_names_offenders, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool prog loadall " CONTRARY " " PINS);
+	runs(_metadata, 255, "bpftool oom check prog pinned " PINS "/always_first");
+	says(_metadata, "not antisymmetric: run(/prod, /batch) says first, ");
+	says(_metadata, "first, run(/batch, /prod) says first");
+
+	runs(_metadata, 0, "bpftool oom attach pinned " PINS "/circle / pin " PIN);
+	runs(_metadata, 0, "bpftool oom priority set prod 0");
+	runs(_metadata, 0, "bpftool oom priority set batch 1");
+	runs(_metadata, 0, "bpftool oom priority set besteffort 2");
+	runs(_metadata, 255, "bpftool oom check /");
+	says(_metadata, "not transitive: /prod dies before /batch, /batch before /besteffort");
+	says(_metadata, ", /besteffort before /prod\n");
+	says(_metadata, "contradictions: 1 ");
+	runs(_metadata, 255, "bpftool -j oom check /");
+	runs(_metadata, 0,
+	     "bpftool -j oom check / | jq -r '.not_transitive[].cgroups | join(\" \")'");
+	EXPECT_STREQ("/prod /batch /besteffort", shell_output);
+	runs(_metadata, 0, "bpftool oom check /batch");
+}
+
+TEST_F_TIMEOUT(bpftool, abstention_is_told, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool prog loadall " CONTRARY " " PINS);
+	runs(_metadata, 0, "bpftool oom attach pinned " PINS "/always_abstain / pin " PIN);
+	runs(_metadata, 0, "bpftool oom compare prod batch");
+	says(_metadata, "verdict: abstain, oom_badness() picks below /");
+	runs(_metadata, 0, "bpftool oom rank");
+	says(_metadata, "abstains between /prod and /batch: oom_badness() picks below /");
+	runs(_metadata, 0, "bpftool oom select");
+	says(_metadata, "no policy chose below: oom_badness() did");
+	says(_metadata, " of /prod/db, ");
+
+	start_monitor(_metadata, "exec bpftool oom monitor count 1", "/tmp/monitor");
+	ASSERT_EQ(0, raise_oom_sysrq());
+	EXPECT_TRUE(wait_until(file_has("/tmp/monitor", "fallback: abstain")));
+	EXPECT_TRUE(file_has("/tmp/monitor", "scope /  victim /prod/db  task "));
+}
+
+TEST_F_TIMEOUT(bpftool, off_switch_is_told, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "sysctl -w vm.oom_policy_enabled=0");
+	runs(_metadata, 0, "bpftool oom show");
+	says(_metadata, "switched off by vm.oom_policy_enabled");
+	start_monitor(_metadata, "exec bpftool oom monitor count 1", "/tmp/monitor");
+	ASSERT_EQ(0, raise_oom_sysrq());
+	EXPECT_TRUE(wait_until(file_has("/tmp/monitor", "fallback: disabled")));
+	runs(_metadata, 0, "sysctl -w vm.oom_policy_enabled=1");
+}
+
+TEST_F_TIMEOUT(bpftool, monitor_leaves_nothing_behind, TEST_TIMEOUT_S)
+{
+	pid_t pid;
+
+	pid = shell_start("exec bpftool oom monitor", "/tmp/monitor");
+	ASSERT_LT(0, pid);
+	ASSERT_TRUE(wait_until(file_has("/tmp/monitor", WATCHING)));
+	runs(_metadata, 0, "ls /sys/kernel/tracing/instances | grep .");
+	EXPECT_EQ(0, kill(pid, SIGTERM));
+	end_monitor(_metadata, pid);
+	runs(_metadata, 1, "ls /sys/kernel/tracing/instances | grep .");
+}
+
+TEST_F_TIMEOUT(bpftool, shows_who_ranks_the_tasks, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool oom attach " TASK_POLICY " / type task pin " PIN);
+	runs(_metadata, 0, "bpftool oom show /prod");
+	says(_metadata, "/: youngest_task (prog id ");
+	runs(_metadata, 0, "bpftool -j oom show /prod | jq -r '.policies[].attach_type'");
+	EXPECT_STREQ("oom_policy_task", shell_output);
+}
+
+/* A second bpffs on top: the list of mounts has two, each shows the same pins. */
+TEST_F_TIMEOUT(bpftool, detaches_once_where_pins_show_twice, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "mount -t bpf none /sys/fs/bpf");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " /batch");
+	runs(_metadata, 0, "bpftool oom detach /batch");
+	says(_metadata, "detached tenant_prio");
+	runs(_metadata, 1, "ls /sys/fs/bpf | grep .");
+	runs(_metadata, 0, "umount /sys/fs/bpf");
+}
+
+/* Tenants name their cgroups as they like. */
+TEST_F_TIMEOUT(bpftool, names_do_no_harm, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "mkdir \"/sys/fs/cgroup/prod/$(printf 'a\\033b')\"");
+	runs(_metadata, 0, "bpftool oom rank prod");
+	says(_metadata, "/prod/a?b: no processes");
+	runs(_metadata, 0, "bpftool -j oom rank prod | jq -c '.children[].cgroup' | grep a");
+	EXPECT_STREQ("\"/prod/a\\u001bb\"", shell_output);
+	runs(_metadata, 0, "rmdir /sys/fs/cgroup/prod/a?b");
+}
+
+TEST_F_TIMEOUT(bpftool, attach_and_detach_in_json, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool -j oom attach " POLICY
+	     " /batch | jq -r '.cgroup, .prog_name, .pinned'");
+	EXPECT_STREQ("/batch\ntenant_prio\n/sys/fs/bpf/oom_policy_batch", shell_output);
+	runs(_metadata, 0,
+	     "bpftool -j link show | jq -r '.[] | select(.type == \"oom_policy\").cgroup'");
+	EXPECT_STREQ("/batch", shell_output);
+	runs(_metadata, 0, "bpftool -j oom priority set /batch/ml -3 | jq .priority");
+	EXPECT_STREQ("-3", shell_output);
+	runs(_metadata, 0, "bpftool -j oom priority delete /batch/ml");
+	EXPECT_STREQ("null", shell_output);
+	runs(_metadata, 0, "bpftool -j oom detach /batch | jq -r '.cgroup, .prog_name'");
+	EXPECT_STREQ("/batch\ntenant_prio", shell_output);
+	runs(_metadata, 0, "bpftool -j oom show | jq '.policies | length'");
+	EXPECT_STREQ("0", shell_output);
+	runs(_metadata, 0, "bpftool -j oom help");
+	EXPECT_STREQ("null", shell_output);
+}
+
+/* Each line that jq makes of the JSON must be somewhere in the plain output. */
+FIXTURE(json)
+{
+	struct tree tree;
+};
+
+FIXTURE_VARIANT(json)
+{
+	const char *command;
+	const char *facts;
+	int nr_facts;
+};
+
+FIXTURE_VARIANT_ADD(json, show)
+{
+	.command = "show",
+	.facts = ".policies[] | \"\\(.cgroup): \\(.prog_name) (prog id \\(.prog_id))\",\n"
+		 "\"link id \\(.link_id), pinned \\(.pinned[0])\",\n"
+		 "\"flags \\(.flag_names | join(\",\"))  budget \\(.budget_us) us\",\n"
+		 "\"selections \\(.selections)  comparisons \\(.comparisons)\",\n"
+		 "\"kills \\(.kills)\", \"last \\(.last_ns / 1000 | floor) us\"",
+	.nr_facts = 6,
+};
+
+FIXTURE_VARIANT_ADD(json, compare)
+{
+	.command = "compare /prod/db /batch",
+	.facts = "\"\\(.asked[0]) and \\(.asked[1]) are no siblings\",\n"
+		 "\"children of \\(.parent), compared by \\(.prog_name)\",\n"
+		 "\"(prog id \\(.prog_id)), attached to \\(.attached_to)\",\n"
+		 "(.candidates[] | .cgroup, .priority, (.usage / 1024 | floor)),\n"
+		 "\"verdict: \\(.verdict)\", \"dies first: \\(.dies_first)\"",
+	.nr_facts = 11,
+};
+
+FIXTURE_VARIANT_ADD(json, rank)
+{
+	.command = "rank besteffort",
+	.facts = "\"children of \\(.parent), compared by \\(.prog_name)\",\n"
+		 "\"(prog id \\(.prog_id)), attached to \\(.attached_to)\",\n"
+		 "(.children[] | .rank // \"-\", (.usage / 1024 | floor), .priority,\n"
+		 ".cgroup + if .eligible then \"\" else \": \" + .reason end)",
+	.nr_facts = 22,
+};
+
+FIXTURE_VARIANT_ADD(json, select)
+{
+	.command = "select",
+	.facts = "(.levels[] | \"\\(.eligible) eligible, \\(.compared) compared by\",\n"
+		 "\"\\(.prog_name) (prog id \\(.prog_id))\",\n"
+		 "(.children[] | (.cgroup | split(\"/\") | last), \"priority \\(.priority)\",\n"
+		 "(.reason // empty))),\n"
+		 "(.victim | \"victim: process \\(.pid) (\\(.comm)) of \\(.cgroup)\",\n"
+		 "\"oom_score_adj \\(.oom_score_adj)\")",
+	.nr_facts = 24,
+};
+
+FIXTURE_VARIANT_ADD(json, check)
+{
+	.command = "check",
+	.facts = ".levels[] | \"\\(.parent): \\(.children) children\",\n"
+		 "\"(pairs: \\(.pairs), triples: \\(.triples)), compared by \\(.prog_name)\"",
+	.nr_facts = 8,
+};
+
+FIXTURE_VARIANT_ADD(json, priority_list)
+{
+	.command = "priority list",
+	.facts = ".[] | \"\\(.priority)  \\(.cgroup)\"",
+	.nr_facts = 12,
+};
+
+FIXTURE_VARIANT_ADD(json, priority_get)
+{
+	.command = "priority get besteffort",
+	.facts = "\"\\(.priority)  \\(.cgroup)\"",
+	.nr_facts = 1,
+};
+
+FIXTURE_VARIANT_ADD(json, priority_set)
+{
+	.command = "priority set besteffort -7",
+	.facts = "\"\\(.priority)  \\(.cgroup)\"",
+	.nr_facts = 1,
+};
+
+FIXTURE_VARIANT_ADD(json, replace)
+{
+	.command = "replace / id $(bpftool -j oom show | jq .policies[0].prog_id)",
+	.facts = "\"replaced by \\(.prog_name) (prog id \\(.prog_id))\",\n"
+		 "\"at \\(.cgroup), link id \\(.link_id)\"",
+	.nr_facts = 2,
+};
+
+FIXTURE_SETUP(json)
+{
+	clean_up();
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, TREE));
+	attach_with_priorities(_metadata, &self->tree, "flags memcg,kill_all");
+}
+
+FIXTURE_TEARDOWN(json)
+{
+	clean_up();
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(json, same_facts, TEST_TIMEOUT_S)
+{
+	char plain[OUTPUT_SIZE], *fact, *saved;
+	int nr_facts = 0;
+
+	ASSERT_EQ(0, shell("bpftool oom %s", variant->command));
+	memcpy(plain, shell_output, sizeof(plain));
+	ASSERT_EQ(0, shell("bpftool -j oom %s | jq -r '%s'", variant->command, variant->facts))
+		TH_LOG("%s", shell_output);
+	for (fact = strtok_r(shell_output, "\n", &saved); fact;
+	     fact = strtok_r(NULL, "\n", &saved)) {
+		nr_facts++;
+		EXPECT_NE(NULL, strstr(plain, fact))
+			TH_LOG("'%s' is in the JSON, but not in '%s'", fact, plain);
+	}
+	EXPECT_EQ(variant->nr_facts, nr_facts);
+	EXPECT_EQ(0, shell("bpftool -jp oom %s | jq . >/dev/null", variant->command))
+		TH_LOG("%s", shell_output);
+}
+
+int main(int argc, char **argv)
+{
+	require_bare_machine();
+	return test_harness_run(argc, argv);
+}

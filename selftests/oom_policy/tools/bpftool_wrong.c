@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Using "bpftool oom" in the wrong way: one sentence that says what is wrong, an
+ * exit status that says so too, the same in JSON, and nothing has changed.
+ *
+ * The machine must have no cgroups but these.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "kselftest_harness.h"
+#include "policy.h"
+#include "shell.h"
+
+#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define CONTRARY	"/tests/contrary.bpf.o"
+#define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
+#define BPF_FS		"/sys/fs/bpf"
+#define V1_MOUNT	"/tmp/bpftool_wrong_v1"
+
+/*
+ * A and B have processes, A has a policy without priorities, B/sub no memory
+ * controller, C no processes.
+ */
+FIXTURE(wrong)
+{
+	char before[OUTPUT_SIZE];
+};
+
+FIXTURE_VARIANT(wrong)
+{
+	const char *command;
+	const char *says;	/* @: an id that is not known before */
+	bool bare;		/* with nothing attached */
+	bool nobody;
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_cgroup)
+{
+	.command = "show nowhere",
+	.says = "no such cgroup: nowhere (cgroup v2 is mounted at /sys/fs/cgroup)",
+};
+
+FIXTURE_VARIANT_ADD(wrong, not_a_cgroup)
+{
+	.command = "select /tmp",
+	.says = "/tmp is not a cgroup: cgroup v2 is mounted at /sys/fs/cgroup",
+};
+
+FIXTURE_VARIANT_ADD(wrong, leads_out_of_cgroup_v2)
+{
+	.command = "rank ../../../tmp",
+	.says = "../../../tmp is not a cgroup: it leads out of /sys/fs/cgroup",
+};
+
+FIXTURE_VARIANT_ADD(wrong, file_of_a_cgroup)
+{
+	.command = "rank /sys/fs/cgroup/A/memory.max",
+	.says = "/sys/fs/cgroup/A/memory.max is a file, not a cgroup",
+};
+
+FIXTURE_VARIANT_ADD(wrong, cgroup_v1)
+{
+	.command = "attach " POLICY " " V1_MOUNT,
+	.says = V1_MOUNT " is a cgroup of version 1, which has no OOM policies",
+};
+
+/* As from "$CGROUP" that is not set: not the whole machine. */
+FIXTURE_VARIANT_ADD(wrong, empty_cgroup)
+{
+	.command = "detach ''",
+	.says = "a cgroup is missing: '/' is the root",
+};
+
+FIXTURE_VARIANT_ADD(wrong, show_two_cgroups)
+{
+	.command = "show A B",
+	.says = "show takes one cgroup at most, what is 'B'?",
+};
+
+FIXTURE_VARIANT_ADD(wrong, attach_nothing)
+{
+	.command = "attach",
+	.says = "which program? 'id ID', 'pinned FILE' or the name of an object file",
+};
+
+FIXTURE_VARIANT_ADD(wrong, slot_taken)
+{
+	.command = "attach " POLICY " /",
+	.says =
+		"/ has an OOM policy already: tenant_prio (prog id @) by link id @; replace or detach it",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_memory_controller)
+{
+	.command = "attach " POLICY " B/sub",
+	.says =
+		"/B/sub has no memory controller: enable it in cgroup.subtree_control of its parent",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_file)
+{
+	.command = "attach nowhere.bpf.o B",
+	.says = "cannot read nowhere.bpf.o: No such file or directory",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_object_file)
+{
+	.command = "attach /etc/passwd B",
+	.says = "cannot read /etc/passwd as a BPF object file: it is none",
+};
+
+FIXTURE_VARIANT_ADD(wrong, two_policies_in_one_file)
+{
+	.command = "attach " CONTRARY " B",
+	.says =
+		"/tests/contrary.bpf.o has two OOM policies, circle and always_first: pin them with 'bpftool prog loadall' and name one",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_policy_of_that_type_in_file)
+{
+	.command = "attach " POLICY " B type task",
+	.says = POLICY " has no program in a section oom_policy/task",
+};
+
+FIXTURE_VARIANT_ADD(wrong, wrong_program_type)
+{
+	.command = "attach pinned " BPF_FS "/skb_prog B",
+	.says = BPF_FS "/skb_prog is a program of type cgroup_skb, not an OOM policy",
+};
+
+FIXTURE_VARIANT_ADD(wrong, pinned_map_for_a_program)
+{
+	.command = "attach " BPF_FS "/maps/oom_priority B",
+	.says = BPF_FS "/maps/oom_priority is a pinned map, not a program",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_program_id)
+{
+	.command = "attach id 999999 B",
+	.says = "no program has the id 999999",
+};
+
+FIXTURE_VARIANT_ADD(wrong, program_id_missing)
+{
+	.command = "attach id",
+	.says = "'id' wants the id of a program",
+};
+
+FIXTURE_VARIANT_ADD(wrong, program_id_no_number)
+{
+	.command = "attach id seven B",
+	.says = "a program id is a number up to 4294967295, not 'seven'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, unknown_flag)
+{
+	.command = "attach " POLICY " B flags memcg,fast",
+	.says = "flags are memcg, kill_all and root_tasks, not 'fast'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, unknown_type)
+{
+	.command = "attach " POLICY " B type thread",
+	.says = "type is memcg or task, not 'thread'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, budget_no_number)
+{
+	.command = "attach " POLICY " B budget 10ms",
+	.says = "budget, in microseconds, is a number up to 4294967295, not '10ms'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, grace_no_number)
+{
+	.command = "attach " POLICY " B grace soon",
+	.says = "grace, in milliseconds, is a number up to 4294967295, not 'soon'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, grace_too_long)
+{
+	.command = "attach " POLICY " B grace 60001",
+	.says = "the grace is too long: the kernel takes 60000 milliseconds at most",
+};
+
+FIXTURE_VARIANT_ADD(wrong, option_without_value)
+{
+	.command = "attach " POLICY " B pin",
+	.says = "'pin' wants a value",
+};
+
+FIXTURE_VARIANT_ADD(wrong, unknown_option)
+{
+	.command = "attach " POLICY " B now",
+	.says = "what is 'now'? attach has the options type, flags, budget, grace and pin",
+};
+
+FIXTURE_VARIANT_ADD(wrong, pin_outside_bpffs)
+{
+	.command = "attach " POLICY " B pin /tmp/policy",
+	.says = "/tmp/policy is not in a BPF file system: mount -t bpf none /sys/fs/bpf",
+};
+
+FIXTURE_VARIANT_ADD(wrong, pin_exists)
+{
+	.command = "attach " POLICY " B pin " BPF_FS "/oom_policy_root",
+	.says = BPF_FS "/oom_policy_root exists already: give another place with 'pin'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, pin_with_a_dot)
+{
+	.command = "attach " POLICY " B pin " BPF_FS "/b.policy",
+	.says = "a pin has no dot in its name: " BPF_FS "/b.policy",
+};
+
+FIXTURE_VARIANT_ADD(wrong, pin_in_no_directory)
+{
+	.command = "attach " POLICY " B pin " BPF_FS "/tenants/b",
+	.says = "cannot pin in directory " BPF_FS "/tenants: No such file or directory",
+};
+
+FIXTURE_VARIANT_ADD(wrong, detach_nothing)
+{
+	.command = "detach",
+	.says = "which policy? a cgroup, 'id LINK_ID' or 'pinned FILE'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, detach_where_another_rules)
+{
+	.command = "detach B",
+	.says = "no OOM policy is attached to /B: the one that rules there is attached to /",
+};
+
+FIXTURE_VARIANT_ADD(wrong, detach_the_other_type)
+{
+	.command = "detach / type task",
+	.says = "no OOM policy of type task is attached to /",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_link_id)
+{
+	.command = "detach id 999999",
+	.says = "no link has the id 999999",
+};
+
+FIXTURE_VARIANT_ADD(wrong, pinned_program_for_a_link)
+{
+	.command = "detach pinned " BPF_FS "/contrary/circle",
+	.says = BPF_FS "/contrary/circle is a pinned prog, not a link",
+};
+
+FIXTURE_VARIANT_ADD(wrong, wrong_link_type)
+{
+	.command = "detach pinned " BPF_FS "/skb_link",
+	.says = BPF_FS "/skb_link is a link of type cgroup, not of an OOM policy",
+};
+
+FIXTURE_VARIANT_ADD(wrong, replace_by_nothing)
+{
+	.command = "replace /",
+	.says = "which policy, and by which program? a cgroup or a link, then a program",
+};
+
+FIXTURE_VARIANT_ADD(wrong, compare_one)
+{
+	.command = "compare A",
+	.says = "compare wants two cgroups",
+};
+
+FIXTURE_VARIANT_ADD(wrong, compare_with_itself)
+{
+	.command = "compare A /sys/fs/cgroup/A/",
+	.says = "twice the same cgroup: /A",
+};
+
+FIXTURE_VARIANT_ADD(wrong, compare_with_its_child)
+{
+	.command = "compare A/x A",
+	.says = "/A is above /A/x: it is siblings that are compared",
+};
+
+FIXTURE_VARIANT_ADD(wrong, compare_without_memory_controller)
+{
+	.command = "compare B/sub B/sub2",
+	.says = "/B/sub has no memory controller, so it is never a candidate",
+};
+
+FIXTURE_VARIANT_ADD(wrong, compare_by_a_task_policy)
+{
+	.command = "compare A B prog pinned " BPF_FS "/task/youngest_task",
+	.says = "youngest_task (prog id @) compares processes, not cgroups",
+};
+
+FIXTURE_VARIANT_ADD(wrong, rehearse_unknown_option)
+{
+	.command = "select / with " POLICY,
+	.says = "what is 'with'? the one option here is prog",
+};
+
+FIXTURE_VARIANT_ADD(wrong, nobody_to_kill)
+{
+	.command = "select C",
+	.says = "nobody below /C can be killed: the stock killer would decide",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_priorities)
+{
+	.command = "priority set A/x 7",
+	.says =
+		"always_first (prog id @), which rules in /A, has no priorities: no map oom_priority",
+};
+
+FIXTURE_VARIANT_ADD(wrong, priority_no_number)
+{
+	.command = "priority set B high",
+	.says =
+		"a priority is a number from -9223372036854775808 to 9223372036854775807, not 'high'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, priority_too_low)
+{
+	.command = "priority set B -9223372036854775809",
+	.says =
+		"a priority is a number from -9223372036854775808 to 9223372036854775807, not '-9223372036854775809'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, priority_missing)
+{
+	.command = "priority set B",
+	.says = "priority set wants a cgroup and a number",
+};
+
+FIXTURE_VARIANT_ADD(wrong, priority_not_set)
+{
+	.command = "priority delete B",
+	.says = "/B has no priority set",
+};
+
+FIXTURE_VARIANT_ADD(wrong, priority_of_unknown_id)
+{
+	.command = "priority delete id 999999",
+	.says = "no OOM policy has a priority for the cgroup id 999999",
+};
+
+FIXTURE_VARIANT_ADD(wrong, unknown_priority_command)
+{
+	.command = "priority raise B",
+	.says = "what is 'raise'? priority has list, get, set and delete",
+};
+
+FIXTURE_VARIANT_ADD(wrong, monitor_count_zero)
+{
+	.command = "monitor count 0",
+	.says = "a number of events is 1 or more",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_policy_to_detach)
+{
+	.command = "detach /",
+	.says = "no OOM policy is attached to /",
+	.bare = true,
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_policy_to_compare)
+{
+	.command = "compare A B",
+	.says = "no OOM policy rules in /: attach one there or above it",
+	.bare = true,
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_policy_to_check)
+{
+	.command = "check",
+	.says = "no OOM policy rules in / or below: attach one, or name one with 'prog'",
+	.bare = true,
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_policy_with_priorities)
+{
+	.command = "priority list",
+	.says = "no OOM policy rules in /: attach one there or above it",
+	.bare = true,
+};
+
+FIXTURE_VARIANT_ADD(wrong, nobody_may_look)
+{
+	.command = "show",
+	.says =
+		"cannot look for OOM policies: Operation not permitted (it takes CAP_SYS_ADMIN)",
+	.nobody = true,
+};
+
+FIXTURE_VARIANT_ADD(wrong, nobody_may_monitor)
+{
+	.command = "monitor",
+	.says = "cannot make a trace instance: Permission denied (it takes root)",
+	.nobody = true,
+};
+
+/* All that a command could have changed. */
+static void look_around(char *text)
+{
+	shell("bpftool -j oom show; bpftool oom priority list; find " BPF_FS "; "
+	      "ls /sys/kernel/tracing/instances; cat /proc/mounts");
+	memcpy(text, shell_output, OUTPUT_SIZE);
+}
+
+static int attach_policies(void)
+{
+	return shell("bpftool oom attach " POLICY " && bpftool oom attach pinned "
+		     BPF_FS "/contrary/always_first /A");
+}
+
+FIXTURE_SETUP(wrong)
+{
+	if (variant->bare)
+		ASSERT_EQ(0, shell("bpftool oom detach /A && bpftool oom detach /"))
+			TH_LOG("%s", shell_output);
+	look_around(self->before);
+}
+
+FIXTURE_TEARDOWN(wrong)
+{
+	if (variant->bare)
+		EXPECT_EQ(0, attach_policies()) TH_LOG("%s", shell_output);
+}
+
+/* An at sign stands for a number. */
+static bool matches(const char *text, const char *pattern)
+{
+	for (; *pattern; pattern++) {
+		if (*pattern == '@') {
+			if (!strspn(text, "0123456789"))
+				return false;
+			text += strspn(text, "0123456789");
+		} else if (*text++ != *pattern) {
+			return false;
+		}
+	}
+	return !*text;
+}
+
+TEST_F_TIMEOUT(wrong, use, TEST_TIMEOUT_S)
+{
+	char command[256], says[256], after[OUTPUT_SIZE];
+
+	snprintf(says, sizeof(says), "Error: %s", variant->says);
+	snprintf(command, sizeof(command), "bpftool oom %s", variant->command);
+	EXPECT_EQ(255, variant->nobody ? shell_as_nobody(command) : shell("%s", command));
+	EXPECT_TRUE(matches(shell_output, says))
+		TH_LOG("'%s' is not '%s'", shell_output, says);
+
+	snprintf(command, sizeof(command), "bpftool -j oom %s | jq -r .error",
+		 variant->command);
+	if (variant->nobody)
+		shell_as_nobody(command);
+	else
+		shell("%s", command);
+	EXPECT_TRUE(matches(shell_output, variant->says))
+		TH_LOG("'%s' is not '%s'", shell_output, variant->says);
+
+	look_around(after);
+	EXPECT_STREQ(self->before, after);
+}
+
+/* A program and a link of another kind. */
+static int pin_others(void)
+{
+	static const struct bpf_insn pass[] = {
+		{
+			.code = BPF_ALU64 | BPF_MOV | BPF_K,
+			.dst_reg = BPF_REG_0,
+			.imm = 1,
+		},
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	const int root = cgroup_open("");
+	int prog, link;
+
+	prog = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "pass", "GPL", pass, 2, NULL);
+	link = bpf_link_create(prog, root, BPF_CGROUP_INET_INGRESS, NULL);
+	close(root);
+	return bpf_obj_pin(prog, BPF_FS "/skb_prog") || bpf_obj_pin(link, BPF_FS "/skb_link") ||
+	       close(prog) || close(link);
+}
+
+int main(int argc, char **argv)
+{
+	struct tree tree;
+	int ret;
+
+	require_bare_machine();
+	if (protect_self() || tree_make(&tree, "A=0 A/x=0,2M A/y=0,2M B=0,2M C=0") ||
+	    cgroup_make("B/sub") || cgroup_make("B/sub2") || pin_others() ||
+	    shell("mkdir " V1_MOUNT " && mount -t cgroup -o none,name=wrong none " V1_MOUNT) ||
+	    shell("bpftool prog loadall " CONTRARY " " BPF_FS "/contrary pinmaps "
+		  BPF_FS "/maps") ||
+	    shell("bpftool prog loadall " TASK_POLICY " " BPF_FS "/task") || attach_policies()) {
+		ksft_print_header();
+		ksft_exit_fail_msg("cannot set up what can be used wrongly: %s\n",
+				   shell_output);
+	}
+	ret = test_harness_run(argc, argv);
+	shell("rm -r " BPF_FS "/*; umount " V1_MOUNT "; rmdir " V1_MOUNT);
+	cgroup_remove("B/sub");
+	cgroup_remove("B/sub2");
+	tree_remove(&tree);
+	return ret;
+}
