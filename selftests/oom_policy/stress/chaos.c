@@ -5,124 +5,18 @@
  * waits for the next OOM kill, so that the turmoil keeps pace with the events.
  */
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <linux/futex.h>
 
+#include "chaos.h"
 #include "chaos_acts.h"
 #include "helpers.h"
 
 #define BURST		8
 #define SLOW_ROUNDS	1024
-
-struct chaos *chaos;
-static unsigned int seed;
-
-int pick(int n)
-{
-	return rand_r(&seed) % n;
-}
-
-bool stopped(void)
-{
-	return __atomic_load_n(&chaos->shared->stop, __ATOMIC_RELAXED);
-}
-
-__u64 chaos_kills(const struct stress *stress)
-{
-	__u64 sum = 0;
-	int i;
-
-	for (i = 0; i < NR_KINDS; i++)
-		sum += __atomic_load_n(&stress->bss->kills[i], __ATOMIC_RELAXED);
-	return sum;
-}
-
-void chaos_pulse(struct chaos_shared *shared)
-{
-	__atomic_add_fetch(&shared->pulse, 1, __ATOMIC_SEQ_CST);
-	syscall(SYS_futex, &shared->pulse, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
-__u32 chaos_feel(const struct chaos_shared *shared)
-{
-	return __atomic_load_n(&shared->pulse, __ATOMIC_SEQ_CST);
-}
-
-void chaos_wait(struct chaos_shared *shared, __u32 pulse)
-{
-	const struct timespec patience = { .tv_sec = 1 };
-
-	syscall(SYS_futex, &shared->pulse, FUTEX_WAIT, pulse, &patience, NULL, 0);
-}
-
-#define await(cond) do {						\
-	__u32 __pulse;							\
-									\
-	for (;;) {							\
-		__pulse = chaos_feel(chaos->shared);			\
-		if (stopped() || (cond))				\
-			break;						\
-		chaos_wait(chaos->shared, __pulse);			\
-	}								\
-} while (0)
-
-void chaos_announce(__u32 *epoch)
-{
-	__atomic_add_fetch(epoch, 1, __ATOMIC_SEQ_CST);
-}
-
-void await_kills(__u64 n)
-{
-	const __u64 until = chaos_kills(chaos->stress) + n;
-
-	await(chaos_kills(chaos->stress) >= until);
-}
-
-int put_file(const char *path, const char *text)
-{
-	const int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t len = -1;
-
-	if (fd >= 0) {
-		len = write(fd, text, strlen(text));
-		close(fd);
-	}
-	return len < 0 ? -1 : 0;
-}
-
-int put(const char *cgroup, const char *file, const char *text)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), CGROUP_ROOT "/%s/%s", cgroup, file);
-	return put_file(path, text);
-}
-
-int put_adj(pid_t pid, int adj)
-{
-	char path[64], text[16];
-
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-	snprintf(text, sizeof(text), "%d", adj);
-	return put_file(path, text);
-}
-
-int open_place(const char *cgroup)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), CGROUP_ROOT "/%s", cgroup);
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
 
 /* Forks, uses memory, writes and reads: whoever can do that is answering. */
 static int answer(void)
@@ -151,7 +45,7 @@ static int answer(void)
 
 static int act_watchdog(void)
 {
-	struct chaos_shared *shared = chaos->shared;
+	struct chaos_shared *shared = chaos.shared;
 	__u64 asked;
 
 	await((asked = __atomic_load_n(&shared->asked, __ATOMIC_RELAXED)) !=
@@ -159,7 +53,7 @@ static int act_watchdog(void)
 	if (stopped() || answer())
 		return -1;
 	__atomic_store_n(&shared->answered, asked, __ATOMIC_RELAXED);
-	chaos_pulse(shared);
+	chaos_pulse();
 	return 0;
 }
 
@@ -185,16 +79,16 @@ static const struct {
 
 static void play(int n)
 {
-	__u64 *done = &chaos->shared->done[n];
+	__u64 *done = &chaos.shared->done[n];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	seed = chaos->seed + n;
-	if (chaos->inject && actors[n].flags & FAILS &&
+	chaos.seed += n;
+	if (chaos.inject && actors[n].flags & FAILS &&
 	    put_file("/proc/self/make-it-fail", "1"))
 		_exit(1);
 	while (!stopped()) {
 		if (actors[n].act())
-			__atomic_add_fetch(&chaos->shared->refused[n], 1, __ATOMIC_RELAXED);
+			__atomic_add_fetch(&chaos.shared->refused[n], 1, __ATOMIC_RELAXED);
 		if (!(__atomic_add_fetch(done, 1, __ATOMIC_RELAXED) % BURST) &&
 		    !(actors[n].flags & UNPACED))
 			await_kills(1);
@@ -202,19 +96,18 @@ static void play(int n)
 	_exit(0);
 }
 
-int chaos_start(struct chaos *new)
+int chaos_start(void)
 {
-	__u32 *epoch = &new->stress->bss->policy_epoch;
+	__u32 *epoch = &chaos.stress->bss->policy_epoch;
 	int i;
 
-	chaos = new;
-	chaos->hostile->bss->burn_rounds = SLOW_ROUNDS;
+	chaos.hostile->bss->burn_rounds = SLOW_ROUNDS;
 	*epoch = 1;
 	for (i = 0; i < NR_ACTORS; i++) {
-		chaos->pid[i] = fork();
-		if (chaos->pid[i] < 0)
+		chaos.pid[i] = fork();
+		if (chaos.pid[i] < 0)
 			return -1;
-		if (chaos->pid[i])
+		if (chaos.pid[i])
 			continue;
 		if (actors[i].act == act_root)
 			install_root();
@@ -225,13 +118,13 @@ int chaos_start(struct chaos *new)
 
 int chaos_stop(void)
 {
-	const struct chaos_shared *shared = chaos->shared;
+	const struct chaos_shared *shared = chaos.shared;
 	int i, status, err = 0;
 
-	__atomic_store_n(&chaos->shared->stop, 1, __ATOMIC_RELAXED);
-	chaos_pulse(chaos->shared);
+	__atomic_store_n(&chaos.shared->stop, 1, __ATOMIC_RELAXED);
+	chaos_pulse();
 	for (i = 0; i < NR_ACTORS; i++) {
-		if (!wait_until(waitpid(chaos->pid[i], &status, WNOHANG) == chaos->pid[i])) {
+		if (!wait_until(waitpid(chaos.pid[i], &status, WNOHANG) == chaos.pid[i])) {
 			ksft_print_msg("%s: does not end\n", actors[i].name);
 			err = -1;
 		} else if (status) {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "chaos_acts.h"
+#include "chaos_kit.h"
 #include "events.h"
 #include "helpers.h"
 
@@ -79,7 +80,7 @@ int act_cgroups(void)
 /* Mostly within a tenant; from one to the other, the judge is told. */
 int act_moves(void)
 {
-	__u32 *epoch = &chaos->stress->bss->move_epoch;
+	__u32 *epoch = &chaos.stress->bss->move_epoch;
 	const int from = pick(ARRAY_SIZE(homes));
 	const bool far = !pick(FAR_MOVES);
 	const pid_t pid = pick_task(homes[from]);

@@ -13,6 +13,7 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "chaos_acts.h"
+#include "chaos_kit.h"
 #include "helpers.h"
 
 #define NR_SLOTS	6
@@ -28,13 +29,13 @@ static const char * const places[] = {
 
 static int hostile_fd(void)
 {
-	const struct hostile *hostile = chaos->hostile;
+	const struct hostile *hostile = chaos.hostile;
 	const struct bpf_program * const progs[] = {
 		hostile->progs.always_first, hostile->progs.always_second,
 		hostile->progs.always_equal, hostile->progs.always_abstain,
 		hostile->progs.at_random, hostile->progs.rock_paper_scissors,
 		hostile->progs.slow, hostile->progs.reads_everything,
-		chaos->stress->progs.by_priority,
+		chaos.stress->progs.by_priority,
 	};
 
 	return bpf_program__fd(PICK(progs));
@@ -42,7 +43,7 @@ static int hostile_fd(void)
 
 static int hostile_task_fd(void)
 {
-	const struct hostile *hostile = chaos->hostile;
+	const struct hostile *hostile = chaos.hostile;
 
 	return bpf_program__fd(pick(2) ? hostile->progs.task_at_random :
 				hostile->progs.task_reads_everything);
@@ -50,8 +51,8 @@ static int hostile_task_fd(void)
 
 static int honest_fd(void)
 {
-	return bpf_program__fd(pick(2) ? chaos->stress->progs.by_priority :
-				chaos->stress->progs.by_kept_priority);
+	return bpf_program__fd(pick(2) ? chaos.stress->progs.by_priority :
+				chaos.stress->progs.by_kept_priority);
 }
 
 static int attach(int prog_fd, enum bpf_attach_type type, const char *path, __u32 flags,
@@ -177,7 +178,7 @@ int install_root(void)
 			return -1;
 		nap();
 	}
-	chaos_announce(&chaos->stress->bss->policy_epoch);
+	chaos_announce(&chaos.stress->bss->policy_epoch);
 	return 0;
 }
 
@@ -217,15 +218,15 @@ int act_root(void)
 		bpf_link_update(root_link, honest_fd(), NULL);
 		await_kills(1);
 	}
-	chaos_announce(&chaos->stress->bss->policy_epoch);
+	chaos_announce(&chaos.stress->bss->policy_epoch);
 	disturb_root();
 	return install_root();
 }
 
 static void surprise(long answer)
 {
-	chaos->shared->last_surprise = answer;
-	__atomic_add_fetch(&chaos->shared->surprises, 1, __ATOMIC_RELAXED);
+	chaos.shared->last_surprise = answer;
+	__atomic_add_fetch(&chaos.shared->surprises, 1, __ATOMIC_RELAXED);
 }
 
 static __u64 pick_id(const char *path)

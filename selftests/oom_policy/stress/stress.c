@@ -72,7 +72,6 @@ static const struct {
 	{ RESERVE_HOME, RESERVE }, { "arena/precious", PRECIOUS },
 };
 
-static struct chaos chaos;
 static struct ring_buffer *bell;
 
 /* What main() keeps account of; the rest is in the judge's globals. */
@@ -83,11 +82,6 @@ static __u64 no_answer;
 static __u64 events(void)
 {
 	return __atomic_load_n(&chaos.stress->bss->nr_events, __ATOMIC_RELAXED);
-}
-
-static __u64 kills(void)
-{
-	return chaos_kills(chaos.stress);
 }
 
 static int make_tree(void)
@@ -318,7 +312,7 @@ static void until_killed(__u64 nr_kills, __u64 nr_events, pid_t who)
 {
 	const time_t end = now_s() + PATIENCE_S;
 
-	while (kills() == nr_kills && events() < nr_events && !(who && has_ended(who))) {
+	while (chaos_kills() == nr_kills && events() < nr_events && !(who && has_ended(who))) {
 		if (now_s() >= end) {
 			ksft_print_msg("nobody is killed after %llu events\n", events());
 			tell_console();
@@ -332,7 +326,7 @@ static void until_killed(__u64 nr_kills, __u64 nr_events, pid_t who)
 
 static void memcg_oom(bool hog)
 {
-	const __u64 before = kills();
+	const __u64 before = chaos_kills();
 	struct memcg_shortage shortage;
 
 	if (memcg_shortage_begin(&shortage, ARENA, hog ? "arena/hog" : NULL))
@@ -344,7 +338,7 @@ static void memcg_oom(bool hog)
 static void global_oom(void)
 {
 	struct stress__bss *bss = chaos.stress->bss;
-	const __u64 before = kills();
+	const __u64 before = chaos_kills();
 	struct shortage shortage;
 
 	bss->sated = 0;
@@ -356,7 +350,7 @@ static void global_oom(void)
 
 static void sysrq_oom(void)
 {
-	const __u64 nr_kills = kills(), nr_events = events();
+	const __u64 nr_kills = chaos_kills(), nr_events = events();
 
 	/* What it chooses may be dying already: not a kill, and no failure. */
 	if (!raise_oom_sysrq())
@@ -369,12 +363,12 @@ static void until_answered(__u64 asked)
 	__u32 pulse;
 
 	for (;;) {
-		pulse = chaos_feel(chaos.shared);
+		pulse = chaos_feel();
 		if (__atomic_load_n(&chaos.shared->answered, __ATOMIC_RELAXED) >= asked)
 			return;
 		if (now_s() >= end)
 			break;
-		chaos_wait(chaos.shared, pulse);
+		chaos_wait(pulse);
 	}
 	ksft_print_msg("no answer after %llu events\n", events());
 	tell_console();
@@ -386,7 +380,7 @@ static void one_event(void)
 	struct chaos_shared *shared = chaos.shared;
 	const __u64 asked = __atomic_add_fetch(&shared->asked, 1, __ATOMIC_RELAXED);
 
-	chaos_pulse(shared);
+	chaos_pulse();
 	switch (rand() % 10) {
 	case 0 ... 2:
 		memcg_oom(true);
@@ -401,7 +395,7 @@ static void one_event(void)
 		sysrq_oom();
 	}
 	until_answered(asked);
-	chaos_pulse(shared);
+	chaos_pulse();
 	judge_precious();
 	replace_dead();
 }
@@ -462,7 +456,7 @@ static void set_up(void)
 		       chaos.inject ? "are" : "cannot be", chaos.seed);
 	gather_crowds();
 	replace_dead();
-	if (chaos_start(&chaos))
+	if (chaos_start())
 		ksft_exit_fail_msg("the turmoil does not start\n");
 }
 
@@ -495,7 +489,7 @@ int main(int argc, char **argv)
 	set_up();
 
 	end = now_s() + 60 * minutes;
-	while (minutes ? now_s() < end : kills() < (__u64)wanted)
+	while (minutes ? now_s() < end : chaos_kills() < (__u64)wanted)
 		one_event();
 	result = *chaos.stress->bss;
 	ended = !chaos_stop();
