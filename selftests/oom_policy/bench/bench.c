@@ -24,14 +24,16 @@
 #include <bpf/libbpf.h>
 
 #include "bench_shape.h"
-#include "events.h"
+#include "attach.h"
+#include "cgroups.h"
 #include "helpers.h"
+#include "shortage.h"
+#include "tree.h"
 #include "progs/bench_event.h"
 #include "bench.skel.h"
 
 #define HERD		"/tests/bench_herd"
 #define SHARE		"/usr/share/oom_policy"
-#define BUDGET_US	(60 * 1000 * 1000)
 #define RUNS		3	/* of which the one that was disturbed least counts */
 #define WALKS		20	/* where they are cheap */
 #define MAX_LINKS	8
@@ -250,7 +252,7 @@ static __u64 comparisons_of(const struct bpf_link *link, int events)
 static void measure_policy(const char *name, const struct bpf_program *prog)
 {
 	struct figures figures = { .system = name, .selection = -1 };
-	struct bpf_link *link = attach_with(prog, "", 0, BUDGET_US);
+	struct bpf_link *link = attach_with(prog, "", .budget_us = NO_BUDGET_US);
 
 	if (!link)
 		exit(1);

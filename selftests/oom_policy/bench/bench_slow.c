@@ -27,8 +27,11 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest.h"
-#include "events.h"
+#include "attach.h"
+#include "cgroups.h"
 #include "helpers.h"
+#include "tasks.h"
+#include "tree.h"
 #include "progs/bench_slow.h"
 #include "slow_backend.h"
 #include "bench_slow.skel.h"

@@ -31,8 +31,11 @@
 #include <bpf/libbpf.h>
 
 #include "kselftest.h"
-#include "events.h"
+#include "attach.h"
+#include "cgroups.h"
 #include "helpers.h"
+#include "tasks.h"
+#include "tree.h"
 #include "progs/bench_stuck.h"
 #include "bench_stuck.skel.h"
 
@@ -325,7 +328,7 @@ static void attach_policy(void)
 	if (!policy || bpf_object__load(policy) ||
 	    bpf_map__update_elem(bpf_object__find_map_by_name(policy, "oom_priority"), &id,
 				 sizeof(id), &priority, sizeof(priority), BPF_ANY) ||
-	    !attach_with(bpf_object__next_program(policy, NULL), "", 0, 0))
+	    !attach_with(bpf_object__next_program(policy, NULL), ""))
 		fail("cannot attach %s", POLICY);
 }
 

@@ -22,7 +22,7 @@
 #include <unistd.h>
 #include <linux/fuse.h>
 
-#include "events.h"
+#include "cgroups.h"
 #include "helpers.h"
 #include "slow_backend.h"
 

@@ -36,6 +36,7 @@
 #include "fuzz.skel.h"
 #include "fuzz_tree.h"
 #include "policy.h"
+#include "rehearse.h"
 
 /* Of a task: what it takes at first, and from the middle on what it asks for. */
 #define ROOM_PAGES	4096
@@ -52,9 +53,6 @@
 /* From here on, each kind of thing has to have happened. */
 #define MANY_TREES	200
 #define MANY_MISMATCHES	3
-
-/* Nobody's host stalls for that long. */
-#define BUDGET_US	(DEADLINE_S * 1000 * 1000)
 
 #define PATH_SIZE	64
 
@@ -99,27 +97,6 @@ static struct {
 
 /* There is one CPU for all: let the others run meanwhile. */
 #define wait_for(cond)	wait_until((sched_yield(), (cond)))
-
-static int write_number(const char *path, long number)
-{
-	const int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err;
-
-	err = fd < 0 || dprintf(fd, "%ld", number) < 0 ? -1 : 0;
-	if (err)
-		diag("writing %ld to %s: %m", number, path);
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
-static int set_adj(pid_t pid, int adj)
-{
-	char path[PATH_SIZE];
-
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-	return write_number(path, adj);
-}
 
 /* The tasks. */
 
@@ -270,19 +247,11 @@ static const struct bpf_program *program_of(const struct fuzz_tree *tree, int no
 static int attach(struct stand *stand, int node)
 {
 	const int policy = stand->tree.model.node[node].policy;
-	const __u32 flags = stand->tree.model.flags[policy];
-	int fd;
 
-	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .flags = flags, .budget_us = BUDGET_US);
-
-	fd = cgroup_open(stand->tree.path[node]);
-	if (fd < 0)
-		return -1;
-	stand->link[policy] = bpf_program__attach_oom_policy(program_of(&stand->tree, node),
-							     fd, &opts);
-	if (!stand->link[policy])
-		diag("attaching to /%s: %m", stand->tree.path[node]);
-	close(fd);
+	stand->link[policy] = attach_with(program_of(&stand->tree, node),
+					  stand->tree.path[node],
+					  .flags = stand->tree.model.flags[policy],
+					  .budget_us = NO_BUDGET_US);
 	return stand->link[policy] ? 0 : -1;
 }
 
@@ -393,7 +362,7 @@ static int prepare(struct stand *stand, struct fuzz_event *event)
 					 sizeof(stand->tree.colour[i]), BPF_ANY))
 			return -1;
 	for (i = 0; i < model->nr_tasks; i++)
-		if (model->task[i].alive && set_adj(stand->pid[i], model->task[i].adj))
+		if (model->task[i].alive && set_oom_score_adj(stand->pid[i], model->task[i].adj))
 			return -1;
 	for (i = 0; i < model->nr_nodes; i++) {
 		if (i == MODEL_ROOT)
@@ -417,35 +386,26 @@ static bool rehearse(const struct stand *stand, const struct ordeal *ordeal)
 	const struct model_answer *answer = &ordeal->answer;
 	const struct model *model = &stand->tree.model;
 	const int ruler = model_ruler(model, event, event->scope);
-	struct bpf_oom_ctx in = { .cgroup_id_1 = model->node[event->scope].id }, out = {};
-	struct bpf_oom_step steps[2 * MODEL_NODES];
-	int fd, ret;
-
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_OOM_SELECT);
+	struct rehearsed said;
+	int fd;
 
 	if (ruler == MODEL_NONE)
 		return true;
-	opts.ctx_in = &in;
-	opts.ctx_size_in = sizeof(in);
-	opts.ctx_out = &out;
-	opts.ctx_size_out = sizeof(out);
-	opts.data_out = steps;
-	opts.data_size_out = sizeof(steps);
 	total.rehearsals++;
 	fd = bpf_program__fd(program_of(&stand->tree, ruler));
-	if (bpf_prog_test_run_opts(fd, &opts)) {
+	if (rehearse_select(fd, model->node[event->scope].id, &said)) {
 		diag("BPF_PROG_TEST_RUN: %m");
 		return false;
 	}
-	ret = opts.retval;
 	if (!answer->nr_dead || answer->by_stock) {
-		if (ret == -ESRCH)
+		if (said.retval == -ESRCH)
 			return true;
-	} else if (!ret && out.pid_1 == (__u32)stand->pid[answer->task] &&
-		   out.cgroup_id_1 == model->node[model->task[answer->task].node].id) {
+	} else if (!said.retval && said.victim.pid_1 == (__u32)stand->pid[answer->task] &&
+		   said.victim.cgroup_id_1 == model->node[model->task[answer->task].node].id) {
 		return true;
 	}
-	diag("rehearsal: retval %d, cgroup id %llu, pid %u", ret, out.cgroup_id_1, out.pid_1);
+	diag("rehearsal: retval %d, cgroup id %llu, pid %u", said.retval,
+	     said.victim.cgroup_id_1, said.victim.pid_1);
 	return false;
 }
 
@@ -675,7 +635,7 @@ static int protect_everybody(void)
 
 	while (!err && (entry = readdir(dir))) {
 		pid = atoi(entry->d_name);
-		if (pid && set_adj(pid, -1000) && !kill(pid, 0))
+		if (pid && set_oom_score_adj(pid, -1000) && !kill(pid, 0))
 			err = -1;
 	}
 	if (dir)

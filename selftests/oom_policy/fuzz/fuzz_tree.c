@@ -11,6 +11,7 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "fuzz_tree.h"
+#include "cgroups.h"
 #include "helpers.h"
 
 #define SMALLEST_TASK	80	/* pages */

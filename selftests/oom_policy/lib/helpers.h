@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the OOM policy tests share: trees of cgroups whose tasks hold memory,
- * waiting for something to happen, and raising a global OOM.
+ * What all of these programs share: waiting for something to happen, files, and what
+ * a process is allowed and spared.
  *
  * Functions returning int give 0 or -1 with the reason already on stderr, as
- * KTAP diagnostics, unless they say otherwise.
+ * KTAP diagnostics, unless they say otherwise; so it is in all of this folder.
  */
 #ifndef SELFTESTS_OOM_POLICY_HELPERS_H
 #define SELFTESTS_OOM_POLICY_HELPERS_H
@@ -16,9 +16,7 @@
 #include <linux/capability.h>
 #include <linux/types.h>
 
-#define CGROUP_ROOT	"/sys/fs/cgroup"
-#define MAX_NODES	16
-#define MAX_TASKS	4
+#define MEGABYTE	(1024L * 1024)
 
 /*
  * Far beyond what an emulated machine full of checks needs on a busy host: reaching
@@ -44,98 +42,32 @@ void nap(void);
 
 #define diag(fmt, ...)	fprintf(stderr, "# " fmt "\n", ##__VA_ARGS__)
 
-/* cgroups; every path is relative to CGROUP_ROOT, "" is the root */
-int cgroup_open(const char *path);
-__u64 cgroup_id(const char *path);
-int cgroup_write(const char *path, const char *file, const char *text);
-long cgroup_read_long(const char *path, const char *file, const char *key);
-int cgroup_make(const char *path);
-int cgroup_enable_memory(const char *path);
-int cgroup_remove(const char *path);
+int write_file(const char *path, const char *text);
 
-/*
- * A tree is described by words, one per cgroup, parents first:
- *
- *	PATH=PRIORITY[,NM][,xTASKS][,adj=N][,group][,shared][,moved][,threads]
- *
- * NM: each task of the cgroup holds that many megabytes; no NM, no task.
- * adj: oom_score_adj of its tasks, 0 unless given. group: memory.oom.group=1.
- * shared: in memory that the OOM reaper cannot take. moved: allocated before
- * the task came here, so that the cgroup is charged nothing. threads: each task
- * has a second thread.
- */
-struct node {
-	char path[32];
-	__s64 priority;
-	__u64 id;
-	int megabytes;
-	int nr_tasks;
-	int adj;
-	bool group;
-	bool shared;
-	bool moved;
-	bool threads;
-	pid_t pid[MAX_TASKS];
-	int status[MAX_TASKS];	/* of waitpid(), once dead */
-	bool dead[MAX_TASKS];
-};
-
-struct tree {
-	struct node node[MAX_NODES];
-	int nr_nodes;
-};
-
-int tree_make(struct tree *tree, const char *text);
-void tree_remove(struct tree *tree);
-struct node *tree_find(struct tree *tree, const char *path);
-struct node *tree_find_id(struct tree *tree, __u64 id);
-struct node *tree_find_pid(struct tree *tree, pid_t pid);
-int node_killed(struct node *node);
-int tree_killed(struct tree *tree);
-
-/* Ends the program with a skip if somebody else keeps cgroups here. */
-void require_bare_machine(void);
+int set_oom_score_adj(pid_t pid, int adj);
 
 /* The OOM killer must look elsewhere, whatever this process and its children do. */
 int protect_self(void);
+
+/*
+ * This process and all that it descends from are out of the OOM killer's reach:
+ * for tests that let it choose among the tasks of the root cgroup.
+ */
+int protect_ancestors(void);
 
 /* Keeps the named capabilities and no other. */
 #define CAP(name)	(1ULL << CAP_##name)
 #define ALL_CAPS	((1ULL << (CAP_LAST_CAP + 1)) - 1)
 int keep_capabilities(__u64 caps);
 
-int raise_oom_sysrq(void);
-
 /*
- * Victims that stay: a tracer stops every task of the tree, or the second thread
- * of one that has two, where SIGKILL has arrived and the memory is still there.
- * Without it the stock killer has a gap: a victim's mm counts as done with just
- * before its memory is free, and whoever asks in between causes a second kill.
+ * A child that runs @main and dies with its parent. Returns when it has written a byte
+ * to @ready_fd; -1 if it does not.
  */
-struct holder {
-	pid_t pid;
-	const __u32 *stopped;	/* how many tasks are held so by now */
-};
-
-int hold_tasks(struct holder *holder, const struct tree *tree);
-void let_go(struct holder *holder);
-
-/* A child that takes page after page until *@sated is non-zero. */
-pid_t hog_start(const __u32 *sated);
+pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
+		  const char *who);
 
 /* Exit status of a child, -1 if it was killed or does not end. */
 int wait_exit(pid_t pid);
-
-/*
- * A shortage: a reserve of memory, and a hog. Ending it gives the reserve back,
- * so that nobody needs a victim's memory any more.
- */
-struct shortage {
-	pid_t hog;
-	void *reserve;
-};
-
-int shortage_begin(struct shortage *shortage, const __u32 *sated);
-int shortage_end(struct shortage *shortage);
 
 #endif /* SELFTESTS_OOM_POLICY_HELPERS_H */

@@ -13,6 +13,8 @@
 
 #include "policy.h"
 
+#define TEXT_SIZE	1024
+
 /* Its recorder is attached at once, compare() is not. */
 struct policy *policy_load(const struct tree *tree)
 {
@@ -36,21 +38,6 @@ err:
 	diag("loading the policy: %m");
 	policy__destroy(policy);
 	return NULL;
-}
-
-struct bpf_link *policy_attach(struct policy *policy, const char *path)
-{
-	struct bpf_link *link;
-	int fd;
-
-	fd = cgroup_open(path);
-	if (fd < 0)
-		return NULL;
-	link = bpf_program__attach_oom_policy(policy->progs.compare, fd, NULL);
-	if (!link)
-		diag("attaching the policy to /%s: %m", path);
-	close(fd);
-	return link;
 }
 
 int policy_info(const struct bpf_link *link, struct bpf_link_info *info)
@@ -82,12 +69,11 @@ static const char *verdict_of(struct tree *tree, const struct call *call)
 	}
 }
 
-/* "run(A,B)->A run(A,C)->A", in the order of the calls. */
-void policy_tell_calls(const struct policy *policy, struct tree *tree,
-		       char *text, size_t size)
+const char *policy_calls(const struct policy *policy, struct tree *tree)
 {
 	const struct call *call = policy->bss->calls;
-	FILE *f = fmemopen(text, size, "w");
+	static char text[TEXT_SIZE];
+	FILE *f = fmemopen(text, sizeof(text), "w");
 	__u32 n;
 
 	for (n = 0; n < policy->bss->nr_calls && n < MAX_CALLS; n++, call++)
@@ -95,14 +81,14 @@ void policy_tell_calls(const struct policy *policy, struct tree *tree,
 			name_of(tree, call->id_2), verdict_of(tree, call));
 	fputc('\0', f);
 	fclose(f);
+	return text;
 }
 
-/* "A/E A/F": cgroups of the victims, in the order of the tree. */
-void policy_tell_victims(const struct policy *policy, struct tree *tree,
-			 char *text, size_t size)
+const char *policy_victims(const struct policy *policy, struct tree *tree)
 {
 	const __u32 nr_victims = policy->bss->nr_victims;
-	FILE *f = fmemopen(text, size, "w");
+	static char text[TEXT_SIZE];
+	FILE *f = fmemopen(text, sizeof(text), "w");
 	__u32 n, found = 0;
 	int i;
 
@@ -115,4 +101,59 @@ void policy_tell_victims(const struct policy *policy, struct tree *tree,
 		fprintf(f, " and %u outside the tree", nr_victims - found);
 	fputc('\0', f);
 	fclose(f);
+	return text;
+}
+
+bool policy_victims_died(const struct policy *policy, struct tree *tree)
+{
+	const int nr_victims = policy->bss->nr_victims;
+
+	return wait_until(tree_killed(tree) >= nr_victims) &&
+	       tree_killed(tree) == nr_victims;
+}
+
+int policy_event(const struct policy *policy)
+{
+	const __u32 before = policy->bss->nr_events;
+
+	if (raise_oom_sysrq())
+		return -1;
+	return wait_until(policy->bss->nr_events > before) ? 0 : -1;
+}
+
+/* No word before the machine has memory again: saying it takes some. */
+int policy_shortage(struct policy *policy, const struct tree *tree)
+{
+	struct shortage shortage = {};
+	struct holder holder;
+	bool sated = false;
+	int err;
+
+	if (hold_tasks(&holder, tree))
+		return -1;
+	err = shortage_begin(&shortage, &policy->bss->sated);
+	if (!err)
+		sated = wait_until(policy->bss->sated);
+	policy->bss->sated = true;
+	err |= shortage_end(&shortage);
+	let_go(&holder);
+	return err || !sated ? -1 : 0;
+}
+
+int policy_memcg_shortage(const struct policy *policy, const struct tree *tree,
+			  const char *path, const char *hog, __u32 victims)
+{
+	struct memcg_shortage shortage = {};
+	struct holder holder;
+	bool killed = false;
+	int err;
+
+	if (hold_tasks(&holder, tree))
+		return -1;
+	err = memcg_shortage_begin(&shortage, path, hog);
+	if (!err)
+		killed = wait_until(policy->bss->nr_victims >= victims);
+	err |= memcg_shortage_end(&shortage);
+	let_go(&holder);
+	return err || !killed ? -1 : 0;
 }

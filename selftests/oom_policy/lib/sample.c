@@ -11,10 +11,12 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 
-#include "events.h"
+#include "attach.h"
+#include "cgroups.h"
+#include "helpers.h"
 #include "sample.h"
+#include "tasks.h"
 
-#define BUDGET_US	(10 * 1000 * 1000)
 #define CACHE_FILE	"/scratch/cache"
 
 static int set_priority(const struct bpf_map *map, const struct node *node)
@@ -73,7 +75,8 @@ int sample_attach(struct sample *sample, const char *name, __u32 flags,
 	if (set_priorities(sample->obj, tree) || set_floor(sample->obj, floor))
 		return -1;
 	sample->prog = bpf_object__next_program(sample->obj, NULL);
-	sample->link = attach_with(sample->prog, "", flags, BUDGET_US);
+	sample->link = attach_with(sample->prog, "",
+				   .flags = flags, .budget_us = NO_BUDGET_US);
 	return sample->link ? 0 : -1;
 }
 

@@ -5,7 +5,7 @@
 
 #include <bpf/libbpf.h>
 
-#include "helpers.h"
+#include "tree.h"
 
 #define SHARE		"/usr/share/oom_policy"
 #define SAMPLE_TASKS	4

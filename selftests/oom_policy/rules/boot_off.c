@@ -3,12 +3,9 @@
  * Booted with oom_policy=off, policies attach and have no say until the sysctl
  * lets them.
  */
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "events.h"
 #include "policy.h"
 
 #define SYSCTL	"/proc/sys/vm/oom_policy_enabled"
@@ -26,16 +23,6 @@ static int enabled(void)
 	return value;
 }
 
-static int enable(void)
-{
-	const int fd = open(SYSCTL, O_WRONLY | O_CLOEXEC);
-	const int err = fd < 0 || write(fd, "1", 1) != 1 ? -1 : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
 FIXTURE(boot_off)
 {
 	struct tree tree;
@@ -49,7 +36,7 @@ FIXTURE_SETUP(boot_off)
 	ASSERT_EQ(0, tree_make(&self->tree, "A=0,8M B=1,24M C=2,8M"));
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, "", 0, 0);
+	self->link = attach_with(self->policy->progs.compare, "");
 	ASSERT_NE(NULL, self->link);
 }
 
@@ -62,10 +49,7 @@ FIXTURE_TEARDOWN(boot_off)
 
 static pid_t victim_of_sysrq(struct __test_metadata *_metadata, struct policy *policy)
 {
-	const __u32 before = policy->bss->nr_events;
-
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(policy->bss->nr_events > before));
+	ASSERT_EQ(0, policy_event(policy));
 	ASSERT_LT(0U, policy->bss->nr_victims);
 	return policy->bss->victims[policy->bss->nr_victims - 1];
 }
@@ -81,7 +65,7 @@ TEST_F_TIMEOUT(boot_off, no_say_until_switched_on, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(1U, info.oom_policy.fallback_disabled);
 
-	ASSERT_EQ(0, enable());
+	ASSERT_EQ(0, write_file(SYSCTL, "1"));
 	EXPECT_EQ(tree_find(&self->tree, "A")->pid[0],
 		  victim_of_sysrq(_metadata, self->policy));
 	ASSERT_EQ(0, policy_info(self->link, &info));

@@ -5,81 +5,23 @@
  * the reaper has given up on.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "early.skel.h"
+#include "early_kill.h"
 #include "kmsg.h"
 #include "policy.h"
-#include "progs/early.h"
 
-#define TEXT_SIZE	256
 #define REPORT_SIZE	65536
-#define BUDGET_US	(10 * 1000 * 1000)
 #define LONG_GRACE_MS	60000
 #define WAITS		3
 
 #define PANIC_ON_OOM	"/proc/sys/vm/panic_on_oom"
 #define KILL_ALLOCATING	"/proc/sys/vm/oom_kill_allocating_task"
-
-static int kill_early(struct early *early, __u64 id, __u64 flags)
-{
-	struct early_args args = { .cgroup_id = id, .flags = flags };
-	int err;
-
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
-
-	err = bpf_prog_test_run_opts(bpf_program__fd(early->progs.kill_now), &opts);
-	return err ?: (int)opts.retval;
-}
-
-/* With only that program of the optional ones; NULL: none. */
-static struct early *early_load(const char *name)
-{
-	struct early *early = early__open();
-	struct bpf_program *prog;
-
-	if (!early)
-		return NULL;
-	if (name) {
-		prog = bpf_object__find_program_by_name(early->obj, name);
-		bpf_program__set_autoload(prog, true);
-	}
-	if (early__load(early)) {
-		early__destroy(early);
-		return NULL;
-	}
-	return early;
-}
-
-static struct bpf_link *attach(struct policy *policy, const char *path, __u32 flags,
-			       __u32 grace_ms)
-{
-	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .flags = flags, .budget_us = BUDGET_US,
-		    .grace_ms = grace_ms);
-	const int fd = cgroup_open(path);
-	struct bpf_link *link;
-
-	link = bpf_program__attach_oom_policy(policy->progs.compare, fd, &opts);
-	close(fd);
-	return link;
-}
-
-static int write_file(const char *path, const char *text)
-{
-	const int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t len;
-
-	len = write(fd, text, strlen(text));
-	close(fd);
-	return len < 0 ? -1 : 0;
-}
 
 #define TREE	"T=0 T/a=0,8M T/b=1,24M X=-1,8M"
 
@@ -117,26 +59,18 @@ FIXTURE_TEARDOWN(early)
 	tree_remove(&self->tree);
 }
 
-static void expect_victims(struct __test_metadata *_metadata, struct policy *policy,
-			   struct tree *tree, const char *victims)
-{
-	char text[TEXT_SIZE];
-
-	policy_tell_victims(policy, tree, text, sizeof(text));
-	EXPECT_STREQ(victims, text);
-}
-
 TEST_F_TIMEOUT(early, whole_machine, TEST_TIMEOUT_S)
 {
 	const struct call *call = self->policy->bss->calls;
 	static char report[REPORT_SIZE];
 	struct bpf_link_info info;
 
-	self->link = attach(self->policy, "", 0, 0);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 
-	ASSERT_EQ(0, kill_early(self->early, cgroup_id(""), 0));
-	expect_victims(_metadata, self->policy, &self->tree, "X");
+	ASSERT_EQ(0, early_kill(self->early, cgroup_id(""), 0));
+	EXPECT_STREQ("X", policy_victims(self->policy, &self->tree));
 	EXPECT_EQ(call->flags, (__u32)(BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_EARLY));
 
 	ASSERT_EQ(0, policy_info(self->link, &info));
@@ -154,51 +88,55 @@ TEST_F_TIMEOUT(early, one_memcg, TEST_TIMEOUT_S)
 {
 	const struct call *call = self->policy->bss->calls;
 
-	self->link = attach(self->policy, "", BPF_F_OOM_POLICY_MEMCG, 0);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .flags = BPF_F_OOM_POLICY_MEMCG,
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 
-	ASSERT_EQ(0, kill_early(self->early, tree_find(&self->tree, "T")->id, 0));
-	expect_victims(_metadata, self->policy, &self->tree, "T/a");
+	ASSERT_EQ(0, early_kill(self->early, tree_find(&self->tree, "T")->id, 0));
+	EXPECT_STREQ("T/a", policy_victims(self->policy, &self->tree));
 	EXPECT_EQ(call->flags, (__u32)(BPF_OOM_EVENT_MEMCG | BPF_OOM_EVENT_EARLY));
 }
 
 /* No policy has a say: the stock killer chooses, in the scope. */
 TEST_F_TIMEOUT(early, without_a_policy, TEST_TIMEOUT_S)
 {
-	ASSERT_EQ(0, kill_early(self->early, tree_find(&self->tree, "T")->id, 0));
-	expect_victims(_metadata, self->policy, &self->tree, "T/b");
+	ASSERT_EQ(0, early_kill(self->early, tree_find(&self->tree, "T")->id, 0));
+	EXPECT_STREQ("T/b", policy_victims(self->policy, &self->tree));
 	EXPECT_EQ(0U, self->policy->bss->nr_calls);
 }
 
 /* What is for real shortages does not apply: no panic, and not the caller. */
 TEST_F_TIMEOUT(early, sysctls_of_a_shortage, TEST_TIMEOUT_S)
 {
-	self->link = attach(self->policy, "", 0, 0);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, write_file(PANIC_ON_OOM, "2"));
 	ASSERT_EQ(0, write_file(KILL_ALLOCATING, "1"));
 	ASSERT_EQ(0, write_file("/proc/self/oom_score_adj", "0"));
 
-	EXPECT_EQ(0, kill_early(self->early, cgroup_id(""), 0));
-	expect_victims(_metadata, self->policy, &self->tree, "X");
+	EXPECT_EQ(0, early_kill(self->early, cgroup_id(""), 0));
+	EXPECT_STREQ("X", policy_victims(self->policy, &self->tree));
 }
 
 TEST_F_TIMEOUT(early, victim_still_dying, TEST_TIMEOUT_S)
 {
 	const __u64 root = cgroup_id("");
 
-	self->link = attach(self->policy, "", 0, 0);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
 
-	ASSERT_EQ(0, kill_early(self->early, root, 0));
+	ASSERT_EQ(0, early_kill(self->early, root, 0));
 	ASSERT_TRUE(wait_until(*self->holder.stopped));
-	EXPECT_EQ(-EAGAIN, kill_early(self->early, root, 0));
-	expect_victims(_metadata, self->policy, &self->tree, "X");
+	EXPECT_EQ(-EAGAIN, early_kill(self->early, root, 0));
+	EXPECT_STREQ("X", policy_victims(self->policy, &self->tree));
 
 	let_go(&self->holder);
-	EXPECT_TRUE(wait_until(kill_early(self->early, root, 0) == 0));
-	expect_victims(_metadata, self->policy, &self->tree, "T/a X");
+	EXPECT_TRUE(wait_until(early_kill(self->early, root, 0) == 0));
+	EXPECT_STREQ("T/a X", policy_victims(self->policy, &self->tree));
 }
 
 FIXTURE(refused)
@@ -268,7 +206,7 @@ TEST_F_TIMEOUT(refused, err, TEST_TIMEOUT_S)
 	if (variant->caps)
 		ASSERT_EQ(0, keep_capabilities(ALL_CAPS & ~variant->caps));
 
-	EXPECT_EQ(variant->err, kill_early(self->early, id, variant->flags));
+	EXPECT_EQ(variant->err, early_kill(self->early, id, variant->flags));
 	EXPECT_EQ(0U, self->policy->bss->nr_victims);
 }
 
@@ -299,7 +237,9 @@ FIXTURE_SETUP(work)
 	ASSERT_EQ(0, tree_make(&self->tree, TREE));
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
-	self->link = attach(self->policy, "", BPF_F_OOM_POLICY_MEMCG, 0);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .flags = BPF_F_OOM_POLICY_MEMCG,
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	self->early = early_load(variant->prog);
 	ASSERT_NE(NULL, self->early);
@@ -331,7 +271,7 @@ TEST_F_TIMEOUT(work, kills, TEST_TIMEOUT_S)
 	ASSERT_EQ(1U, self->early->bss->started);
 	ASSERT_TRUE(wait_until(self->early->bss->done));
 	EXPECT_EQ(0, self->early->bss->result);
-	expect_victims(_metadata, self->policy, &self->tree, "T/a");
+	EXPECT_STREQ("T/a", policy_victims(self->policy, &self->tree));
 }
 
 /*
@@ -442,8 +382,10 @@ FIXTURE_SETUP(grace)
 	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
-	self->link = attach(self->policy, variant->at ?: "", BPF_F_OOM_POLICY_MEMCG,
-			    variant->grace_ms);
+	self->link = attach_with(self->policy->progs.compare, variant->at ?: "",
+				 .flags = BPF_F_OOM_POLICY_MEMCG,
+				 .budget_us = NO_BUDGET_US,
+				 .grace_ms = variant->grace_ms);
 	ASSERT_NE(NULL, self->link);
 	self->early = early_load(NULL);
 	ASSERT_NE(NULL, self->early);
@@ -475,16 +417,16 @@ TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
 	bool again;
 
 	begin = now_s();
-	ASSERT_EQ(0, kill_early(self->early, scope, 0));
+	ASSERT_EQ(0, early_kill(self->early, scope, 0));
 	ASSERT_TRUE(wait_until(*self->holder.stopped));
 
 	if (variant->held || variant->sysrq) {
 		/* First it is in flight, then the reaper gives up. */
-		ASSERT_TRUE(wait_until(kill_early(self->early, scope, 0) == 0 ||
+		ASSERT_TRUE(wait_until(early_kill(self->early, scope, 0) == 0 ||
 				       times_held(self->link)));
 		EXPECT_LT(0U, times_held(self->link));
-		EXPECT_EQ(-EAGAIN, kill_early(self->early, scope, 0));
-		expect_victims(_metadata, policy, &self->tree, first);
+		EXPECT_EQ(-EAGAIN, early_kill(self->early, scope, 0));
+		EXPECT_STREQ(first, policy_victims(self->policy, &self->tree));
 	}
 	if (variant->held)
 		let_go(&self->holder);
@@ -492,7 +434,7 @@ TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
 		ASSERT_EQ(0, raise_oom_sysrq());
 
 	again = wait_until(policy->bss->nr_victims == 2 ||
-			   (!variant->sysrq && kill_early(self->early, scope, 0) == 0));
+			   (!variant->sysrq && early_kill(self->early, scope, 0) == 0));
 	EXPECT_TRUE(again);
 	EXPECT_EQ(2U, policy->bss->nr_victims);
 	/* Later, it would prove nothing. */
@@ -519,7 +461,8 @@ FIXTURE_SETUP(shortage)
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
 	self->policy->bss->waits_wanted = UINT32_MAX;
-	self->link = attach(self->policy, "", 0, LONG_GRACE_MS);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US, .grace_ms = LONG_GRACE_MS);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
 }

@@ -13,14 +13,13 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "events.h"
 #include "hostile.skel.h"
 #include "policy.h"
+#include "rehearse.h"
 
-#define TEXT_SIZE	256
 #define SLACK		10
 #define NSEC_PER_USEC	1000ULL
-#define NO_BUDGET_US	(10 * 1000 * 1000)
+#define BUDGET_US	(10 * 1000 * 1000)
 #define SLOW_NS		(10 * 1000 * NSEC_PER_USEC)
 #define MAX_ROUNDS	8388608U	/* of bpf_loop() */
 
@@ -39,27 +38,15 @@ struct machine {
 	struct policy *recorder;
 	struct hostile *hostile;
 	struct bpf_link *link;
-	struct holder holder;
-	struct memcg_shortage memcg_shortage;
-	struct shortage shortage;
 };
 
-/* Average of a few runs, for two siblings. */
 static __u64 run_ns(struct __test_metadata *_metadata, const struct bpf_program *prog,
 		    __u64 id_1, __u64 id_2)
 {
-	struct bpf_oom_ctx in = { .cgroup_id_1 = id_1, .cgroup_id_2 = id_2 }, out;
-	struct bpf_test_run_opts opts = {
-		.sz = sizeof(opts),
-		.ctx_in = &in,
-		.ctx_size_in = sizeof(in),
-		.ctx_out = &out,
-		.ctx_size_out = sizeof(out),
-		.repeat = 5,
-	};
+	__u32 ns;
 
-	ASSERT_EQ(0, bpf_prog_test_run_opts(bpf_program__fd(prog), &opts));
-	return opts.duration;
+	ASSERT_LE(0, rehearse_compare(bpf_program__fd(prog), id_1, id_2, &ns));
+	return ns;
 }
 
 /* The burning takes SLOW_NS at least, if the verifier's limit allows it. */
@@ -112,9 +99,6 @@ static void set_up(struct __test_metadata *_metadata, struct machine *machine,
 
 static void tear_down(struct machine *machine)
 {
-	shortage_end(&machine->shortage);
-	memcg_shortage_end(&machine->memcg_shortage);
-	let_go(&machine->holder);
 	bpf_link__destroy(machine->link);
 	hostile__destroy(machine->hostile);
 	policy__destroy(machine->recorder);
@@ -126,17 +110,16 @@ static void check_victim(struct __test_metadata *_metadata, struct machine *mach
 			 const char *expected)
 {
 	const struct policy *recorder = machine->recorder;
+	const char *victims = policy_victims(recorder, &machine->tree);
 	const struct node *victim;
-	char text[TEXT_SIZE];
 
-	policy_tell_victims(recorder, &machine->tree, text, sizeof(text));
 	if (expected)
-		EXPECT_STREQ(expected, text);
+		EXPECT_STREQ(expected, victims);
 	ASSERT_EQ(1U, recorder->bss->nr_victims);
 	victim = tree_find_pid(&machine->tree, recorder->bss->victims[0]);
-	ASSERT_NE(NULL, victim) TH_LOG("victim: %s", text);
+	ASSERT_NE(NULL, victim) TH_LOG("victim: %s", victims);
 	EXPECT_EQ(0, victim->adj);
-	EXPECT_TRUE(wait_until(tree_killed(&machine->tree) == 1));
+	EXPECT_TRUE(policy_victims_died(recorder, &machine->tree));
 }
 
 static void check_time(struct __test_metadata *_metadata, struct machine *machine,
@@ -215,8 +198,8 @@ FIXTURE_SETUP(hostile)
 	self->prog = bpf_object__find_program_by_name(machine->hostile->obj,
 						      variant->prog);
 	ASSERT_NE(NULL, self->prog);
-	machine->link = attach_with(self->prog, "", BPF_F_OOM_POLICY_MEMCG,
-				    NO_BUDGET_US);
+	machine->link = attach_with(self->prog, "", .flags = BPF_F_OOM_POLICY_MEMCG,
+				    .budget_us = BUDGET_US);
 	ASSERT_NE(NULL, machine->link);
 }
 
@@ -227,36 +210,27 @@ FIXTURE_TEARDOWN(hostile)
 
 TEST_F_TIMEOUT(hostile, sysrq, TEST_TIMEOUT_S)
 {
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(self->machine.recorder->bss->nr_events));
+	ASSERT_EQ(0, policy_event(self->machine.recorder));
 	check_victim(_metadata, &self->machine, variant->victim);
-	check_time(_metadata, &self->machine, self->prog, NO_BUDGET_US);
+	check_time(_metadata, &self->machine, self->prog, BUDGET_US);
 }
 
 TEST_F_TIMEOUT(hostile, memcg_oom, TEST_TIMEOUT_S)
 {
 	struct machine *machine = &self->machine;
 
-	ASSERT_EQ(0, hold_tasks(&machine->holder, &machine->tree));
-	ASSERT_EQ(0, memcg_shortage_begin(&machine->memcg_shortage, "T", NULL));
-	EXPECT_TRUE(wait_until(machine->recorder->bss->nr_victims));
-	EXPECT_EQ(0, memcg_shortage_end(&machine->memcg_shortage));
-	let_go(&machine->holder);
+	EXPECT_EQ(0, policy_memcg_shortage(machine->recorder, &machine->tree, "T", NULL, 1));
 	check_victim(_metadata, machine, variant->memcg_victim);
-	check_time(_metadata, machine, self->prog, NO_BUDGET_US);
+	check_time(_metadata, machine, self->prog, BUDGET_US);
 }
 
 TEST_F_TIMEOUT(hostile, pressure, TEST_TIMEOUT_S)
 {
 	struct machine *machine = &self->machine;
 
-	ASSERT_EQ(0, hold_tasks(&machine->holder, &machine->tree));
-	ASSERT_EQ(0, shortage_begin(&machine->shortage, &machine->recorder->bss->sated));
-	EXPECT_TRUE(wait_until(machine->recorder->bss->sated));
-	EXPECT_EQ(0, shortage_end(&machine->shortage));
-	let_go(&machine->holder);
+	EXPECT_EQ(0, policy_shortage(machine->recorder, &machine->tree));
 	check_victim(_metadata, machine, variant->victim);
-	check_time(_metadata, machine, self->prog, NO_BUDGET_US);
+	check_time(_metadata, machine, self->prog, BUDGET_US);
 }
 
 /* A tree in which a slow program would need long. */
@@ -280,10 +254,10 @@ TEST_F_TIMEOUT(slow, all_it_wants, TEST_TIMEOUT_S)
 	struct machine *machine = &self->machine;
 	struct bpf_link_info info;
 
-	machine->link = attach_with(machine->hostile->progs.slow, "", 0, NO_BUDGET_US);
+	machine->link = attach_with(machine->hostile->progs.slow, "",
+				    .budget_us = BUDGET_US);
 	ASSERT_NE(NULL, machine->link);
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(machine->recorder->bss->nr_events));
+	ASSERT_EQ(0, policy_event(machine->recorder));
 	check_victim(_metadata, machine, "L");
 	ASSERT_EQ(0, policy_info(machine->link, &info));
 	EXPECT_EQ(LONG_TREE_RUNS, info.oom_policy.comparisons);
@@ -298,10 +272,10 @@ TEST_F_TIMEOUT(slow, ends_with_its_budget, TEST_TIMEOUT_S)
 
 	budget_us = 2 * run_ns(_metadata, machine->hostile->progs.slow,
 			       tree->node[0].id, tree->node[1].id) / NSEC_PER_USEC;
-	machine->link = attach_with(machine->hostile->progs.slow, "", 0, budget_us);
+	machine->link = attach_with(machine->hostile->progs.slow, "",
+				    .budget_us = budget_us);
 	ASSERT_NE(NULL, machine->link);
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(machine->recorder->bss->nr_events));
+	ASSERT_EQ(0, policy_event(machine->recorder));
 	check_victim(_metadata, machine, "L");
 	check_time(_metadata, machine, machine->hostile->progs.slow, budget_us);
 	ASSERT_EQ(0, policy_info(machine->link, &info));

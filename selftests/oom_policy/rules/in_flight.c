@@ -14,7 +14,6 @@
 #include "kselftest_harness.h"
 #include "policy.h"
 
-#define TEXT_SIZE	256
 #define WAITS		3
 
 FIXTURE(in_flight)
@@ -86,7 +85,7 @@ FIXTURE_SETUP(in_flight)
 	self->policy->bss->flip_after_kill = true;
 	self->policy->bss->victims_wanted = variant->victims_wanted;
 	self->policy->bss->waits_wanted = variant->waits ? UINT32_MAX : 0;
-	self->link = policy_attach(self->policy, "");
+	self->link = attach_with(self->policy->progs.compare, "");
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
 }
@@ -100,22 +99,13 @@ FIXTURE_TEARDOWN(in_flight)
 	tree_remove(&self->tree);
 }
 
-static void next_event(struct __test_metadata *_metadata, struct policy *policy)
-{
-	const __u32 before = policy->bss->nr_events;
-
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(policy->bss->nr_events > before));
-}
-
 TEST_F_TIMEOUT(in_flight, victims, TEST_TIMEOUT_S)
 {
 	struct policy *policy = self->policy;
 	bool held, gone = true, sated;
-	char text[TEXT_SIZE];
 
 	if (variant->sysrq) {
-		next_event(_metadata, policy);
+		ASSERT_EQ(0, policy_event(policy));
 	} else {
 		ASSERT_EQ(0, shortage_begin(&self->shortage, &policy->bss->sated));
 		policy->bss->hog_pid = self->shortage.hog;
@@ -127,7 +117,7 @@ TEST_F_TIMEOUT(in_flight, victims, TEST_TIMEOUT_S)
 	if (variant->waits)
 		policy->bss->waits_wanted = policy->bss->nr_waits + WAITS;
 	if (variant->sysrq)
-		next_event(_metadata, policy);
+		ASSERT_EQ(0, policy_event(policy));
 	sated = wait_until(policy->bss->sated);
 
 	/* No word before the machine has memory again: saying it takes some. */
@@ -138,10 +128,8 @@ TEST_F_TIMEOUT(in_flight, victims, TEST_TIMEOUT_S)
 	EXPECT_TRUE(gone);
 	EXPECT_TRUE(sated);
 
-	policy_tell_victims(policy, &self->tree, text, sizeof(text));
-	EXPECT_STREQ(variant->victims, text);
-	EXPECT_TRUE(wait_until(tree_killed(&self->tree) >=
-			       (int)policy->bss->nr_victims));
+	EXPECT_STREQ(variant->victims, policy_victims(policy, &self->tree));
+	EXPECT_TRUE(policy_victims_died(policy, &self->tree));
 }
 
 int main(int argc, char **argv)

@@ -13,9 +13,11 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "events.h"
+#include "cgroups.h"
 #include "helpers.h"
 #include "kfuncs.skel.h"
+#include "shortage.h"
+#include "tree.h"
 #include "progs/kfunc_values.h"
 
 static const char * const state_names[NR_STATES] = {

@@ -426,17 +426,13 @@ FIXTURE_TEARDOWN(ruling)
 static void expect_victim(struct __test_metadata *_metadata, struct policy *policy,
 			  struct tree *tree, const char *path)
 {
-	char text[64];
-
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(policy->bss->nr_events));
-	policy_tell_victims(policy, tree, text, sizeof(text));
-	EXPECT_STREQ(path, text);
+	ASSERT_EQ(0, policy_event(policy));
+	EXPECT_STREQ(path, policy_victims(policy, tree));
 }
 
 TEST_F_TIMEOUT(ruling, pinned_policy_still_rules, TEST_TIMEOUT_S)
 {
-	self->link = policy_attach(self->policy, "");
+	self->link = attach_with(self->policy->progs.compare, "");
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, bpf_link__pin(self->link, PIN));
 	bpf_link__disconnect(self->link);
@@ -446,7 +442,7 @@ TEST_F_TIMEOUT(ruling, pinned_policy_still_rules, TEST_TIMEOUT_S)
 
 TEST_F_TIMEOUT(ruling, unpinned_policy_rules_no_more, TEST_TIMEOUT_S)
 {
-	self->link = policy_attach(self->policy, "");
+	self->link = attach_with(self->policy->progs.compare, "");
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, bpf_link__pin(self->link, PIN));
 	ASSERT_EQ(0, bpf_link__unpin(self->link));

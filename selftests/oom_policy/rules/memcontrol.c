@@ -178,7 +178,7 @@ static void attach_policy(void)
 	const struct tree no_tree = {};
 	struct policy *policy = policy_load(&no_tree);
 
-	if (!policy || !policy_attach(policy, ""))
+	if (!policy || !attach_with(policy->progs.compare, ""))
 		ksft_exit_fail_msg("no policy attached\n");
 }
 

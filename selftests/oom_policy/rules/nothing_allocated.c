@@ -15,7 +15,9 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest.h"
+#include "cgroups.h"
 #include "helpers.h"
+#include "rehearse.h"
 #include "progs/windows.h"
 #include "hostile.skel.h"
 #include "nothing_allocated.skel.h"
@@ -56,23 +58,12 @@ static void print_stack(const struct window *window)
 /* Whether it finds somebody to kill does not matter. */
 static void rehearse(void)
 {
-	struct bpf_oom_ctx in = { .cgroup_id_1 = cgroup_id("") }, out;
-	struct bpf_oom_step steps[64];
-	struct bpf_test_run_opts opts = {
-		.sz = sizeof(opts),
-		.ctx_in = &in,
-		.ctx_size_in = sizeof(in),
-		.ctx_out = &out,
-		.ctx_size_out = sizeof(out),
-		.data_out = steps,
-		.data_size_out = sizeof(steps),
-		.flags = BPF_F_TEST_OOM_SELECT,
-	};
 	struct hostile *hostile = hostile__open_and_load();
+	struct rehearsed said;
 
 	if (!hostile)
 		ksft_exit_fail_msg("cannot load a policy: %s\n", strerror(errno));
-	if (bpf_prog_test_run_opts(bpf_program__fd(hostile->progs.always_first), &opts))
+	if (rehearse_select(bpf_program__fd(hostile->progs.always_first), cgroup_id(""), &said))
 		ksft_print_msg("rehearsal: %s\n", strerror(errno));
 	hostile__destroy(hostile);
 }

@@ -14,11 +14,8 @@
 #include <linux/mempolicy.h>
 
 #include "kselftest_harness.h"
-#include "events.h"
 #include "policy.h"
 
-#define TEXT_SIZE	256
-#define NO_BUDGET_US	(10 * 1000 * 1000)
 #define NODE_1		"/sys/devices/system/node/node1"
 
 /* On node 0. The policy would have A/x first, and that is on node 1. */
@@ -108,7 +105,8 @@ FIXTURE_SETUP(numa)
 
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, "", 0, NO_BUDGET_US);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
 }
@@ -133,7 +131,6 @@ static int confine(bool cpuset, bool confined)
 TEST_F_TIMEOUT(numa, victim, TEST_TIMEOUT_S)
 {
 	const __u32 *sated = &self->policy->bss->sated;
-	char text[TEXT_SIZE];
 
 	ASSERT_EQ(0, confine(variant->cpuset, variant->confined));
 	ASSERT_EQ(0, shortage_begin(&self->shortage, sated));
@@ -142,11 +139,9 @@ TEST_F_TIMEOUT(numa, victim, TEST_TIMEOUT_S)
 	EXPECT_EQ(0, shortage_end(&self->shortage));
 	let_go(&self->holder);
 
-	policy_tell_victims(self->policy, &self->tree, text, sizeof(text));
-	EXPECT_STREQ(variant->victim, text);
-	policy_tell_calls(self->policy, &self->tree, text, sizeof(text));
-	EXPECT_STREQ(variant->calls, text);
-	EXPECT_TRUE(wait_until(tree_killed(&self->tree) == 1));
+	EXPECT_STREQ(variant->victim, policy_victims(self->policy, &self->tree));
+	EXPECT_STREQ(variant->calls, policy_calls(self->policy, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->policy, &self->tree));
 }
 
 #define LONG_GRACE_MS	60000
@@ -163,9 +158,6 @@ FIXTURE(far_victim)
 
 FIXTURE_SETUP(far_victim)
 {
-	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .budget_us = NO_BUDGET_US,
-		    .grace_ms = LONG_GRACE_MS);
-	const int root = cgroup_open("");
 	struct node *near;
 
 	ASSERT_EQ(0, access(NODE_1, F_OK)) TH_LOG("one node only");
@@ -182,8 +174,8 @@ FIXTURE_SETUP(far_victim)
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
 	self->policy->bss->victims_wanted = 2;
-	self->link = bpf_program__attach_oom_policy(self->policy->progs.compare, root, &opts);
-	close(root);
+	self->link = attach_with(self->policy->progs.compare, "", .budget_us = NO_BUDGET_US,
+				 .grace_ms = LONG_GRACE_MS);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
 }

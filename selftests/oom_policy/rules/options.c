@@ -6,20 +6,15 @@
  * "root" in a victim list or in a comparison stands for the tasks directly in
  * the root cgroup. The machine must have no cgroups but these.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "events.h"
 #include "hostile.skel.h"
 #include "policy.h"
 
-#define TEXT_SIZE	1024
 #define NR_RULES	3
-#define NO_BUDGET_US	(10 * 1000 * 1000)
 #define SYSCTL		"/proc/sys/vm/oom_policy_enabled"
 
 #define MEMCG		BPF_F_OOM_POLICY_MEMCG
@@ -77,8 +72,6 @@ FIXTURE(options)
 	struct tree tree;
 	struct policy *policy[NR_RULES];
 	struct bpf_link *link[NR_RULES];
-	struct holder holder;
-	struct memcg_shortage shortage;
 };
 
 FIXTURE_VARIANT(options)
@@ -479,8 +472,9 @@ FIXTURE_SETUP(options)
 		self->policy[n] = rule_load(&variant->rule[n], &self->tree);
 		ASSERT_NE(NULL, self->policy[n]);
 		self->link[n] = attach_with(self->policy[n]->progs.compare,
-					    variant->rule[n].at, variant->rule[n].flags,
-					    NO_BUDGET_US);
+					    variant->rule[n].at,
+					    .flags = variant->rule[n].flags,
+					    .budget_us = NO_BUDGET_US);
 		ASSERT_NE(NULL, self->link[n]);
 	}
 }
@@ -489,8 +483,6 @@ FIXTURE_TEARDOWN(options)
 {
 	int n;
 
-	memcg_shortage_end(&self->shortage);
-	let_go(&self->holder);
 	for (n = 0; n < NR_RULES; n++) {
 		bpf_link__destroy(self->link[n]);
 		policy__destroy(self->policy[n]);
@@ -513,11 +505,9 @@ static void check_calls(struct __test_metadata *_metadata, const struct rule *ru
 {
 	const struct call *call = policy->bss->calls;
 	const struct node *node;
-	char text[TEXT_SIZE];
 	__u32 n;
 
-	policy_tell_calls(policy, tree, text, sizeof(text));
-	EXPECT_STREQ(rule->calls, text);
+	EXPECT_STREQ(rule->calls, policy_calls(policy, tree));
 	EXPECT_EQ(0U, policy->bss->foreign_scratch);
 
 	for (n = 0; n < policy->bss->nr_calls && n < MAX_CALLS; n++, call++) {
@@ -566,47 +556,31 @@ static void check_group_kills(struct __test_metadata *_metadata, struct tree *tr
 	}
 }
 
-static int words(const char *text)
+static __u32 words(const char *text)
 {
-	int n = !!*text;
+	__u32 n = !!*text;
 
 	for (; *text; text++)
 		n += *text == ' ';
 	return n;
 }
 
-static __u32 run_out_of_memory(struct __test_metadata *_metadata, struct tree *tree,
-			       struct holder *holder, struct memcg_shortage *shortage,
-			       const struct policy *recorder, const char *limit,
-			       const char *hog, int victims)
-{
-	if (!limit) {
-		ASSERT_EQ(0, raise_oom_sysrq());
-		ASSERT_TRUE(wait_until(recorder->bss->nr_events));
-		return BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_SYSRQ;
-	}
-	ASSERT_EQ(0, hold_tasks(holder, tree));
-	ASSERT_EQ(0, memcg_shortage_begin(shortage, limit, hog));
-	EXPECT_TRUE(wait_until((int)recorder->bss->nr_victims >= victims));
-	EXPECT_EQ(0, memcg_shortage_end(shortage));
-	let_go(holder);
-	return BPF_OOM_EVENT_MEMCG;
-}
-
 TEST_F_TIMEOUT(options, victim, TEST_TIMEOUT_S)
 {
 	struct policy *recorder = self->policy[0];
-	char text[TEXT_SIZE];
 	__u32 flags;
 	int n;
 
-	flags = run_out_of_memory(_metadata, &self->tree, &self->holder,
-				  &self->shortage, recorder, variant->limit,
-				  variant->hog, words(variant->victims));
-	policy_tell_victims(recorder, &self->tree, text, sizeof(text));
-	EXPECT_STREQ(variant->victims, text);
-	EXPECT_TRUE(wait_until(tree_killed(&self->tree) >= (int)recorder->bss->nr_victims));
-	EXPECT_EQ((int)recorder->bss->nr_victims, tree_killed(&self->tree));
+	if (variant->limit) {
+		flags = BPF_OOM_EVENT_MEMCG;
+		EXPECT_EQ(0, policy_memcg_shortage(recorder, &self->tree, variant->limit,
+						   variant->hog, words(variant->victims)));
+	} else {
+		flags = BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_SYSRQ;
+		ASSERT_EQ(0, policy_event(recorder));
+	}
+	EXPECT_STREQ(variant->victims, policy_victims(recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(recorder, &self->tree));
 	check_group_kills(_metadata, &self->tree, variant->group_kill);
 
 	for (n = 0; n < NR_RULES && variant->rule[n].at; n++) {
@@ -624,8 +598,6 @@ FIXTURE(overruled)
 	struct policy *recorder;
 	struct hostile *hostile;
 	struct bpf_link *link;
-	struct holder holder;
-	struct memcg_shortage shortage;
 };
 
 FIXTURE_SETUP(overruled)
@@ -641,41 +613,10 @@ FIXTURE_SETUP(overruled)
 
 FIXTURE_TEARDOWN(overruled)
 {
-	memcg_shortage_end(&self->shortage);
-	let_go(&self->holder);
 	bpf_link__destroy(self->link);
 	hostile__destroy(self->hostile);
 	policy__destroy(self->recorder);
 	tree_remove(&self->tree);
-}
-
-static int set_enabled(bool enabled)
-{
-	const int fd = open(SYSCTL, O_WRONLY | O_CLOEXEC);
-	const int err = fd < 0 || write(fd, enabled ? "1" : "0", 1) != 1 ? -1 : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
-static void check_victims(struct __test_metadata *_metadata,
-			  const struct policy *recorder, struct tree *tree,
-			  const char *expected)
-{
-	char text[TEXT_SIZE];
-
-	policy_tell_victims(recorder, tree, text, sizeof(text));
-	EXPECT_STREQ(expected, text);
-	EXPECT_TRUE(wait_until(tree_killed(tree) >= (int)recorder->bss->nr_victims));
-}
-
-static void one_more(struct __test_metadata *_metadata, const struct policy *recorder)
-{
-	const __u32 before = recorder->bss->nr_events;
-
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(recorder->bss->nr_events > before));
 }
 
 /* Asked once, and not in time. */
@@ -692,10 +633,11 @@ TEST_F_TIMEOUT(overruled, over_budget_stock_victim, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
 
-	self->link = attach_with(self->hostile->progs.slow, "", 0, 1);
+	self->link = attach_with(self->hostile->progs.slow, "", .budget_us = 1);
 	ASSERT_NE(NULL, self->link);
-	one_more(_metadata, self->recorder);
-	check_victims(_metadata, self->recorder, &self->tree, "T/b");
+	ASSERT_EQ(0, policy_event(self->recorder));
+	EXPECT_STREQ("T/b", policy_victims(self->recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 
 	check_over_budget(_metadata, self->link, &info);
 	EXPECT_GE(1U, info.oom_policy.comparisons);
@@ -707,10 +649,11 @@ TEST_F_TIMEOUT(overruled, over_budget_in_a_tenant, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
 
-	self->link = attach_with(self->hostile->progs.slow, "T", 0, 1);
+	self->link = attach_with(self->hostile->progs.slow, "T", .budget_us = 1);
 	ASSERT_NE(NULL, self->link);
-	one_more(_metadata, self->recorder);
-	check_victims(_metadata, self->recorder, &self->tree, "T/b");
+	ASSERT_EQ(0, policy_event(self->recorder));
+	EXPECT_STREQ("T/b", policy_victims(self->recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 
 	check_over_budget(_metadata, self->link, &info);
 	EXPECT_EQ(0U, info.oom_policy.fallback_abstain);
@@ -720,11 +663,12 @@ TEST_F_TIMEOUT(overruled, over_budget_in_a_memcg_oom, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
 
-	self->link = attach_with(self->hostile->progs.slow, "T", MEMCG, 1);
+	self->link = attach_with(self->hostile->progs.slow, "T",
+				 .flags = BPF_F_OOM_POLICY_MEMCG, .budget_us = 1);
 	ASSERT_NE(NULL, self->link);
-	run_out_of_memory(_metadata, &self->tree, &self->holder, &self->shortage,
-			  self->recorder, "T", NULL, 1);
-	check_victims(_metadata, self->recorder, &self->tree, "T/b");
+	EXPECT_EQ(0, policy_memcg_shortage(self->recorder, &self->tree, "T", NULL, 1));
+	EXPECT_STREQ("T/b", policy_victims(self->recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 
 	/* While T/b dies it is not asked again. */
 	check_over_budget(_metadata, self->link, &info);
@@ -735,12 +679,14 @@ TEST_F_TIMEOUT(overruled, budget_is_the_first_policys, TEST_TIMEOUT_S)
 	struct bpf_link_info info;
 	struct bpf_link *inner;
 
-	self->link = attach_with(self->hostile->progs.slow, "", 0, NO_BUDGET_US);
+	self->link = attach_with(self->hostile->progs.slow, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
-	inner = attach_with(self->hostile->progs.always_second, "T", 0, 1);
+	inner = attach_with(self->hostile->progs.always_second, "T", .budget_us = 1);
 	ASSERT_NE(NULL, inner);
-	one_more(_metadata, self->recorder);
-	check_victims(_metadata, self->recorder, &self->tree, "T/c");
+	ASSERT_EQ(0, policy_event(self->recorder));
+	EXPECT_STREQ("T/c", policy_victims(self->recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 
 	EXPECT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(0U, info.oom_policy.fallback_budget);
@@ -754,10 +700,12 @@ TEST_F_TIMEOUT(overruled, slow_within_its_budget, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
 
-	self->link = attach_with(self->hostile->progs.slow, "", 0, NO_BUDGET_US);
+	self->link = attach_with(self->hostile->progs.slow, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
-	one_more(_metadata, self->recorder);
-	check_victims(_metadata, self->recorder, &self->tree, "T/a");
+	ASSERT_EQ(0, policy_event(self->recorder));
+	EXPECT_STREQ("T/a", policy_victims(self->recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(2U, info.oom_policy.comparisons);
@@ -769,21 +717,24 @@ TEST_F_TIMEOUT(overruled, switched_off_and_on_again, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
 
-	self->link = attach_with(self->recorder->progs.compare, "", 0, NO_BUDGET_US);
+	self->link = attach_with(self->recorder->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 
-	ASSERT_EQ(0, set_enabled(false));
-	one_more(_metadata, self->recorder);
-	EXPECT_EQ(0, set_enabled(true));
-	check_victims(_metadata, self->recorder, &self->tree, "T/b");
+	ASSERT_EQ(0, write_file(SYSCTL, "0"));
+	ASSERT_EQ(0, policy_event(self->recorder));
+	EXPECT_EQ(0, write_file(SYSCTL, "1"));
+	EXPECT_STREQ("T/b", policy_victims(self->recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 	EXPECT_EQ(0U, self->recorder->bss->nr_calls);
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(cgroup_id(""), info.oom_policy.cgroup_id);
 	EXPECT_EQ(1U, info.oom_policy.fallback_disabled);
 	EXPECT_EQ(0U, info.oom_policy.kills);
 
-	one_more(_metadata, self->recorder);
-	check_victims(_metadata, self->recorder, &self->tree, "T/a T/b");
+	ASSERT_EQ(0, policy_event(self->recorder));
+	EXPECT_STREQ("T/a T/b", policy_victims(self->recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(1U, info.oom_policy.fallback_disabled);
 	EXPECT_EQ(1U, info.oom_policy.kills);
@@ -793,14 +744,16 @@ TEST_F_TIMEOUT(overruled, switched_off_in_a_memcg_oom, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
 
-	self->link = attach_with(self->recorder->progs.compare, "T", MEMCG, NO_BUDGET_US);
+	self->link = attach_with(self->recorder->progs.compare, "T",
+				 .flags = BPF_F_OOM_POLICY_MEMCG,
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 
-	ASSERT_EQ(0, set_enabled(false));
-	run_out_of_memory(_metadata, &self->tree, &self->holder, &self->shortage,
-			  self->recorder, "T", NULL, 1);
-	EXPECT_EQ(0, set_enabled(true));
-	check_victims(_metadata, self->recorder, &self->tree, "T/b");
+	ASSERT_EQ(0, write_file(SYSCTL, "0"));
+	EXPECT_EQ(0, policy_memcg_shortage(self->recorder, &self->tree, "T", NULL, 1));
+	EXPECT_EQ(0, write_file(SYSCTL, "1"));
+	EXPECT_STREQ("T/b", policy_victims(self->recorder, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_LE(1U, info.oom_policy.fallback_disabled);
 	EXPECT_EQ(0U, info.oom_policy.kills);

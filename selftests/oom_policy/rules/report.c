@@ -149,7 +149,7 @@ static void get_report(enum kind kind, const char *attach_to, bool detach, char 
 		ksft_exit_fail_msg("no tree\n");
 	if (attach_to) {
 		policy = policy_load(&tree);
-		link = policy ? policy_attach(policy, attach_to) : NULL;
+		link = policy ? attach_with(policy->progs.compare, attach_to) : NULL;
 		if (!link || (detach && bpf_link__detach(link)))
 			ksft_exit_fail_msg("no policy at /%s\n", attach_to);
 	}

@@ -14,7 +14,11 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "cgroups.h"
 #include "helpers.h"
+#include "shortage.h"
+#include "tasks.h"
+#include "tree.h"
 #include "kmsg.h"
 #include "shell.h"
 

@@ -3,7 +3,7 @@
  * Who dies: one table of cgroup trees, each with the victim that a real global
  * OOM must find and, where it says so, the comparisons that must lead there.
  *
- * helpers.h explains how a tree is written down. The lower priority dies first.
+ * lib/tree.h explains how a tree is written down. The lower priority dies first.
  * The machine must have no cgroups but these.
  */
 #include <string.h>
@@ -13,8 +13,6 @@
 
 #include "kselftest_harness.h"
 #include "policy.h"
-
-#define TEXT_SIZE	1024
 
 FIXTURE(selection)
 {
@@ -245,7 +243,7 @@ FIXTURE_SETUP(selection)
 	ASSERT_NE(NULL, self->policy);
 	self->policy->bss->abstain_level = variant->abstain_level;
 	if (variant->attach_to) {
-		self->link = policy_attach(self->policy, variant->attach_to);
+		self->link = attach_with(self->policy->progs.compare, variant->attach_to);
 		ASSERT_NE(NULL, self->link);
 	}
 	if (variant->detach)
@@ -259,44 +257,16 @@ FIXTURE_TEARDOWN(selection)
 	tree_remove(&self->tree);
 }
 
-static void run_out_of_memory(struct __test_metadata *_metadata,
-			      struct policy *policy)
-{
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(policy->bss->nr_events));
-}
-
-static void press(struct __test_metadata *_metadata, struct policy *policy,
-		  const struct tree *tree)
-{
-	struct shortage shortage;
-	struct holder holder;
-	bool sated;
-
-	ASSERT_EQ(0, hold_tasks(&holder, tree));
-	ASSERT_EQ(0, shortage_begin(&shortage, &policy->bss->sated));
-	/* No word before the machine has memory again: saying it takes some. */
-	sated = wait_until(policy->bss->sated);
-	policy->bss->sated = true;
-	EXPECT_EQ(0, shortage_end(&shortage));
-	let_go(&holder);
-	EXPECT_TRUE(sated);
-}
-
 static void check_victims(struct __test_metadata *_metadata,
 			  const struct policy *policy, struct tree *tree,
 			  const char *expected)
 {
-	const int nr_victims = policy->bss->nr_victims;
-	char text[TEXT_SIZE];
 	struct node *node;
 	long counted;
 	int n;
 
-	policy_tell_victims(policy, tree, text, sizeof(text));
-	EXPECT_STREQ(expected, text);
-	EXPECT_TRUE(wait_until(tree_killed(tree) >= nr_victims));
-	EXPECT_EQ(nr_victims, tree_killed(tree));
+	EXPECT_STREQ(expected, policy_victims(policy, tree));
+	EXPECT_TRUE(policy_victims_died(policy, tree));
 	for (n = 0; n < tree->nr_nodes; n++) {
 		node = &tree->node[n];
 		if (!node->nr_tasks || node->moved)
@@ -342,12 +312,10 @@ static void check_calls(struct __test_metadata *_metadata,
 			const char *expected, __u32 flags)
 {
 	const struct call *calls = policy->bss->calls, *call;
-	char text[TEXT_SIZE];
 	__u32 n;
 
-	policy_tell_calls(policy, tree, text, sizeof(text));
 	if (expected)
-		EXPECT_STREQ(expected, text);
+		EXPECT_STREQ(expected, policy_calls(policy, tree));
 
 	EXPECT_EQ(0U, policy->bss->foreign_scratch);
 	ASSERT_GE((__u32)MAX_CALLS, policy->bss->nr_calls);
@@ -362,10 +330,8 @@ static void check_calls(struct __test_metadata *_metadata,
 
 TEST_F_TIMEOUT(selection, victim, TEST_TIMEOUT_S)
 {
-	if (variant->pressure)
-		press(_metadata, self->policy, &self->tree);
-	else
-		run_out_of_memory(_metadata, self->policy);
+	ASSERT_EQ(0, variant->pressure ? policy_shortage(self->policy, &self->tree) :
+					 policy_event(self->policy));
 	check_victims(_metadata, self->policy, &self->tree, variant->victims);
 	check_calls(_metadata, self->policy, &self->tree, variant->calls,
 		    BPF_OOM_EVENT_GLOBAL |
@@ -386,7 +352,7 @@ FIXTURE_SETUP(link_info)
 	ASSERT_EQ(0, tree_make(&self->tree, "A=0 B=1,8M C=2,8M A/x=1,8M A/y=0,8M"));
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
-	self->link = policy_attach(self->policy, "");
+	self->link = attach_with(self->policy->progs.compare, "");
 	ASSERT_NE(NULL, self->link);
 }
 
@@ -408,7 +374,7 @@ TEST_F_TIMEOUT(link_info, kill_counted_in_link_info, TEST_TIMEOUT_S)
 	EXPECT_EQ(0U, info.oom_policy.last_victim_cgroup_id);
 	EXPECT_EQ(0U, info.oom_policy.worst_ns);
 
-	run_out_of_memory(_metadata, self->policy);
+	ASSERT_EQ(0, policy_event(self->policy));
 	check_victims(_metadata, self->policy, &self->tree, "A/y");
 
 	ASSERT_EQ(0, policy_info(self->link, &info));
@@ -425,7 +391,7 @@ TEST_F_TIMEOUT(link_info, abstention_counted_in_link_info, TEST_TIMEOUT_S)
 	struct bpf_link_info info;
 
 	self->policy->bss->abstain_level = 1;
-	run_out_of_memory(_metadata, self->policy);
+	ASSERT_EQ(0, policy_event(self->policy));
 
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(1U, info.oom_policy.selections);

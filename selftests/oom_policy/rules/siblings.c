@@ -13,13 +13,11 @@
 #include <bpf/libbpf.h>
 
 #include "kselftest_harness.h"
-#include "events.h"
 #include "policy.h"
 
 #define NR_SIBLINGS	1500
 #define VANISH_FROM	900
 #define VANISH_TO	1150
-#define NO_BUDGET_US	(60 * 1000 * 1000)
 
 FIXTURE(siblings)
 {
@@ -52,7 +50,8 @@ FIXTURE_SETUP(siblings)
 	}
 	self->policy = policy_load(&no_tree);
 	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, "", 0, NO_BUDGET_US);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 }
 
@@ -83,13 +82,11 @@ static bool dead(pid_t pid)
 static void condemn(struct __test_metadata *_metadata, const struct policy *policy,
 		    __u64 id)
 {
-	const __u32 before = policy->bss->nr_events;
 	const __s64 priority = -1;
 
 	ASSERT_EQ(0, bpf_map__update_elem(policy->maps.oom_priority, &id, sizeof(id),
 					  &priority, sizeof(priority), BPF_ANY));
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(policy->bss->nr_events > before));
+	ASSERT_EQ(0, policy_event(policy));
 	ASSERT_EQ(0, bpf_map__delete_elem(policy->maps.oom_priority, &id, sizeof(id), 0));
 }
 

@@ -3,7 +3,7 @@
  * The task stage: which process dies, and which ones the policy was shown to
  * find it. A real OOM for each line of a table; every task has a size of its own.
  *
- * helpers.h explains how a tree is written down. The machine must have no cgroups
+ * lib/tree.h explains how a tree is written down. The machine must have no cgroups
  * but these.
  */
 #include <string.h>
@@ -13,13 +13,11 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "events.h"
 #include "policy.h"
 #include "progs/task_calls.h"
 #include "task_stage.skel.h"
 
 #define NR_TASKS	6
-#define BUDGET_US	(10 * 1000 * 1000)
 #define ALL(n)		((1U << (n)) - 1)
 #define BIT(n)		(1U << ((n) - 1))
 
@@ -244,19 +242,21 @@ FIXTURE_SETUP(task_stage)
 	self->policy->bss->abstain_level = variant->abstain_level;
 	if (variant->policy_at) {
 		self->policy_link = attach_with(self->policy->progs.compare,
-						variant->policy_at, 0, BUDGET_US);
+						variant->policy_at,
+						.budget_us = NO_BUDGET_US);
 		ASSERT_NE(NULL, self->policy_link);
 	}
 	self->judge = load_judge(variant->mode);
 	ASSERT_NE(NULL, self->judge);
-	self->link = attach_with(self->judge->progs.judge, variant->at, variant->flags,
-				 variant->budget_us ?: BUDGET_US);
+	self->link = attach_with(self->judge->progs.judge, variant->at,
+				 .flags = variant->flags,
+				 .budget_us = variant->budget_us ?: NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	if (variant->outer_at) {
 		self->outer = load_judge(TAKE_HIGHEST_PID);
 		ASSERT_NE(NULL, self->outer);
 		self->outer_link = attach_with(self->outer->progs.judge, variant->outer_at,
-					       0, BUDGET_US);
+					       .budget_us = NO_BUDGET_US);
 		ASSERT_NE(NULL, self->outer_link);
 	}
 }
@@ -339,8 +339,7 @@ TEST_F_TIMEOUT(task_stage, victim, TEST_TIMEOUT_S)
 		ASSERT_TRUE(wait_until(self->policy->bss->nr_victims ||
 				       self->judge->bss->nr_fallbacks));
 	} else {
-		ASSERT_EQ(0, raise_oom_sysrq());
-		ASSERT_TRUE(wait_until(self->policy->bss->nr_events));
+		ASSERT_EQ(0, policy_event(self->policy));
 	}
 
 	if (variant->victim) {

@@ -4,7 +4,7 @@
  * reason for which it is refused, and that nobody is killed, marked or counted
  * by it. A rehearsed selection has the victim of the OOM that follows.
  *
- * helpers.h explains how a tree is written down. The lower priority dies first.
+ * lib/tree.h explains how a tree is written down. The lower priority dies first.
  * The machine must have no cgroups but these.
  */
 #include <errno.h>
@@ -67,7 +67,7 @@ static int stage_set(struct stage *stage)
 	stage->policy = policy_load(&stage->tree);
 	if (!stage->policy)
 		return -1;
-	stage->link = policy_attach(stage->policy, "");
+	stage->link = attach_with(stage->policy->progs.compare, "");
 	stage->prog = bpf_program__fd(stage->policy->progs.compare);
 	return stage->link ? 0 : -1;
 }
@@ -640,22 +640,19 @@ TEST_F_TIMEOUT(rehearsal, announces_the_victim, TEST_TIMEOUT_S)
 {
 	const int prog = bpf_program__fd(self->policy->progs.compare);
 	struct bpf_oom_ctx victim = {}, again = {};
-	char text[TEXT_SIZE];
 	int retval;
 
 	ASSERT_EQ(0, select_below(prog, cgroup_id(""), NULL, &victim, &retval));
 	EXPECT_EQ(0, retval);
-	self->link = policy_attach(self->policy, "");
+	self->link = attach_with(self->policy->progs.compare, "");
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, select_below(prog, cgroup_id(""), NULL, &again, &retval));
 	EXPECT_EQ(0, retval);
 	EXPECT_EQ(victim.pid_1, again.pid_1);
 	nothing_has_happened(_metadata, self->policy, self->link, &self->tree);
 
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(self->policy->bss->nr_events));
-	policy_tell_victims(self->policy, &self->tree, text, sizeof(text));
-	EXPECT_STREQ(variant->victims, text);
+	ASSERT_EQ(0, policy_event(self->policy));
+	EXPECT_STREQ(variant->victims, policy_victims(self->policy, &self->tree));
 	EXPECT_EQ(self->policy->bss->victims[0], victim.pid_1);
 }
 

@@ -20,8 +20,8 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest.h"
-#include "events.h"
 #include "policy.h"
+#include "rehearse.h"
 #include "sample.h"
 
 #define TREES		200
@@ -249,28 +249,17 @@ static int find_by_rules(int parent, bool *backed_up)
 /* The node whose tasks the policy would kill, -1 if there is none, -2 in trouble. */
 static int rehearse(int prog_fd)
 {
-	struct bpf_oom_ctx in = { .cgroup_id_1 = cgroup_id("") }, out = {};
-	struct bpf_oom_step steps[MAX_STEPS];
-	struct bpf_test_run_opts opts = {
-		.sz = sizeof(opts),
-		.ctx_in = &in,
-		.ctx_size_in = sizeof(in),
-		.ctx_out = &out,
-		.ctx_size_out = sizeof(out),
-		.data_out = steps,
-		.data_size_out = sizeof(steps),
-		.flags = BPF_F_TEST_OOM_SELECT,
-	};
+	struct rehearsed said;
 	const struct node *node;
 
-	if (bpf_prog_test_run_opts(prog_fd, &opts))
+	if (rehearse_select(prog_fd, cgroup_id(""), &said))
 		return -2;
-	if ((int)opts.retval == -ESRCH)
+	if (said.retval == -ESRCH)
 		return -1;
-	if (opts.retval)
+	if (said.retval)
 		return -2;
 	/* The last step's winner: the task may be below it, in a group. */
-	node = tree_find_id(&tree, steps[opts.data_size_out / sizeof(*steps) - 1].winner_id);
+	node = tree_find_id(&tree, said.steps[said.nr_steps - 1].winner_id);
 	return node ? node - tree.node : -2;
 }
 

@@ -23,8 +23,6 @@
 #include "policy.h"
 #include "shell.h"
 
-#define TEXT_SIZE	256
-#define BUDGET_US	(10 * 1000 * 1000)
 #define LONG_GRACE_MS	60000
 #define OUTPUT		"/tmp/psi_kill.out"
 #define NOTIFY_SOCKET	"/tmp/psi_kill.notify"
@@ -53,18 +51,14 @@ FIXTURE_SETUP(early_samples)
 static void set_up(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
 		   const char *tree, __u32 grace_ms)
 {
-	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .flags = BPF_F_OOM_POLICY_MEMCG,
-		    .budget_us = BUDGET_US, .grace_ms = grace_ms);
-	int fd;
-
 	ASSERT_EQ(0, protect_self());
 	ASSERT_EQ(0, tree_make(&self->tree, tree));
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
 	self->policy->bss->victims_wanted = UINT32_MAX;
-	fd = cgroup_open("");
-	self->link = bpf_program__attach_oom_policy(self->policy->progs.compare, fd, &opts);
-	close(fd);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .flags = BPF_F_OOM_POLICY_MEMCG,
+				 .budget_us = NO_BUDGET_US, .grace_ms = grace_ms);
 	ASSERT_NE(NULL, self->link);
 }
 
@@ -135,15 +129,6 @@ static void stop_monitor(struct __test_metadata *_metadata, FIXTURE_DATA(early_s
 	self->monitor = 0;
 }
 
-static void expect_victims(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
-			   const char *victims)
-{
-	char text[TEXT_SIZE];
-
-	policy_tell_victims(self->policy, &self->tree, text, sizeof(text));
-	EXPECT_STREQ(victims, text);
-}
-
 TEST_F_TIMEOUT(early_samples, psi_kill_kills_by_the_policy, TEST_TIMEOUT_S)
 {
 	set_up(_metadata, self, TREE, 0);
@@ -152,7 +137,7 @@ TEST_F_TIMEOUT(early_samples, psi_kill_kills_by_the_policy, TEST_TIMEOUT_S)
 	start_hog(_metadata, self);
 	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
 	end_hog(_metadata, self);
-	expect_victims(_metadata, self, "P/b");
+	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
 	EXPECT_EQ((__u32)(BPF_OOM_EVENT_MEMCG | BPF_OOM_EVENT_EARLY),
 		  self->policy->bss->calls[0].flags);
 	stop_monitor(_metadata, self);
@@ -171,7 +156,7 @@ TEST_F_TIMEOUT(early_samples, psi_kill_dry_run_kills_nobody, TEST_TIMEOUT_S)
 	start_hog(_metadata, self);
 	EXPECT_TRUE(wait_until(file_has(OUTPUT, says)));
 	end_hog(_metadata, self);
-	expect_victims(_metadata, self, "");
+	EXPECT_STREQ("", policy_victims(self->policy, &self->tree));
 	stop_monitor(_metadata, self);
 	EXPECT_EQ(0, tree_killed(&self->tree));
 }
@@ -301,7 +286,7 @@ TEST_F_TIMEOUT(early_samples, reclaim_guard_kills_once, TEST_TIMEOUT_S)
 	scanned = pages_scanned();
 	EXPECT_TRUE(wait_until(pages_scanned() > scanned + 1000));
 	end_hog(_metadata, self);
-	expect_victims(_metadata, self, "P/b");
+	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
 	EXPECT_EQ(1U, guard_counts().kills);
 	EXPECT_EQ(0U, guard_counts().failures);
 
@@ -319,7 +304,7 @@ TEST_F_TIMEOUT(early_samples, reclaim_guard_waits_for_the_victim, TEST_TIMEOUT_S
 	start_hog(_metadata, self);
 	EXPECT_TRUE(wait_until(guard_counts().put_off >= 2));
 	EXPECT_EQ(1U, guard_counts().kills);
-	expect_victims(_metadata, self, "P/b");
+	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
 	let_go(&self->holder);
 	EXPECT_TRUE(wait_until(guard_counts().kills > 1));
 	end_hog(_metadata, self);

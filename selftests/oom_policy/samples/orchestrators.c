@@ -19,7 +19,6 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "events.h"
 #include "policy.h"
 #include "sample.h"
 

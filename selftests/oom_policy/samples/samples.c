@@ -3,7 +3,7 @@
  * Who dies under each sample policy: trees on which samples differ from one
  * another, each with a real global OOM per sample.
  *
- * helpers.h explains how a tree is written down; a priority of 0 stands for one
+ * lib/tree.h explains how a tree is written down; a priority of 0 stands for one
  * that was not set. The machine must have no cgroups but these.
  */
 #include <stdio.h>
@@ -20,7 +20,6 @@
 
 #include "../../../../../samples/oom_policy/rehearsal.h"
 #include "kselftest_harness.h"
-#include "events.h"
 #include "policy.h"
 #include "sample.h"
 
@@ -262,41 +261,16 @@ FIXTURE_TEARDOWN(samples)
 static void check_victims(struct __test_metadata *_metadata, struct policy *recorder,
 			  struct tree *tree, const char *expected)
 {
-	const int nr_victims = recorder->bss->nr_victims;
-	char text[TEXT_SIZE];
-
-	policy_tell_victims(recorder, tree, text, sizeof(text));
-	EXPECT_STREQ(expected, text);
-	EXPECT_TRUE(wait_until(tree_killed(tree) >= nr_victims));
-	EXPECT_EQ(nr_victims, tree_killed(tree));
-}
-
-static void press(struct __test_metadata *_metadata, struct policy *recorder,
-		  const struct tree *tree)
-{
-	struct shortage shortage;
-	struct holder holder;
-	bool sated;
-
-	ASSERT_EQ(0, hold_tasks(&holder, tree));
-	ASSERT_EQ(0, shortage_begin(&shortage, &recorder->bss->sated));
-	sated = wait_until(recorder->bss->sated);
-	recorder->bss->sated = true;
-	EXPECT_EQ(0, shortage_end(&shortage));
-	let_go(&holder);
-	EXPECT_TRUE(sated);
+	EXPECT_STREQ(expected, policy_victims(recorder, tree));
+	EXPECT_TRUE(policy_victims_died(recorder, tree));
 }
 
 TEST_F_TIMEOUT(samples, victim, TEST_TIMEOUT_S)
 {
 	const struct node *node;
 
-	if (variant->pressure) {
-		press(_metadata, self->recorder, &self->tree);
-	} else {
-		ASSERT_EQ(0, raise_oom_sysrq());
-		ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
-	}
+	ASSERT_EQ(0, variant->pressure ? policy_shortage(self->recorder, &self->tree) :
+					 policy_event(self->recorder));
 	check_victims(_metadata, self->recorder, &self->tree, variant->victims);
 	if (variant->task) {
 		node = tree_find(&self->tree, variant->tasks_of);
@@ -357,8 +331,7 @@ TEST_F_TIMEOUT(rehearsal, writes_down_and_kills_nothing_else, TEST_TIMEOUT_S)
 								"oom_rehearsal"),
 				keep_event, &self->kept, NULL);
 	ASSERT_NE(NULL, ring);
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	ASSERT_EQ(0, policy_event(self->recorder));
 	check_victims(_metadata, self->recorder, &self->tree, "B");
 	EXPECT_EQ(1, ring_buffer__consume(ring));
 	ring_buffer__free(ring);
@@ -418,8 +391,7 @@ TEST_F_TIMEOUT(loaders, floor_of_tenant_prio, TEST_TIMEOUT_S)
 		 "tenant_prio --pin " PIN_DIR " --floor %lu%% A=-10 B=-5 C=10",
 		 total_mb > 1600 ? 1 : 1600 / total_mb);
 	ASSERT_EQ(0, system(command));
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	ASSERT_EQ(0, policy_event(self->recorder));
 	check_victims(_metadata, self->recorder, &self->tree, "B");
 }
 
@@ -452,8 +424,7 @@ TEST_F_TIMEOUT(loaders, rehearsal_tells_and_goes, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, system("rehearsal >" OUTPUT " & echo $! >" OUTPUT ".pid"));
 	ASSERT_TRUE(wait_until(!system("grep -q '^rehearsing' " OUTPUT)));
 	ASSERT_EQ(0, system("bpftool oom priority set A -5"));
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	ASSERT_EQ(0, policy_event(self->recorder));
 	check_victims(_metadata, self->recorder, &self->tree, "C");
 	EXPECT_TRUE(wait_until(!system("grep -q 'scope /: /A (priority -5, 4MB, of 3)$' " OUTPUT)));
 	EXPECT_EQ(0, system("kill $(cat " OUTPUT ".pid)"));
@@ -477,8 +448,7 @@ TEST_F_TIMEOUT(loaders, inherit_from_a_shell, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, system("bpftool oom attach " SHARE "/inherit.bpf.o / pin " PIN_DIR));
 	ASSERT_EQ(0, set_inherited("A"));
 	ASSERT_EQ(0, set_inherited("C"));
-	ASSERT_EQ(0, raise_oom_sysrq());
-	ASSERT_TRUE(wait_until(self->recorder->bss->nr_events));
+	ASSERT_EQ(0, policy_event(self->recorder));
 	check_victims(_metadata, self->recorder, &self->tree, "B");
 }
 

@@ -15,7 +15,7 @@
 
 #include "chaos_acts.h"
 #include "chaos_kit.h"
-#include "events.h"
+#include "cgroups.h"
 #include "helpers.h"
 
 #define DROP_CACHES	"/proc/sys/vm/drop_caches"

@@ -13,7 +13,7 @@
 #include <linux/futex.h>
 
 #include "chaos_kit.h"
-#include "helpers.h"
+#include "cgroups.h"
 
 struct chaos chaos;
 

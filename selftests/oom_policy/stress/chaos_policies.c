@@ -14,7 +14,9 @@
 
 #include "chaos_acts.h"
 #include "chaos_kit.h"
+#include "cgroups.h"
 #include "helpers.h"
+#include "rehearse.h"
 
 #define NR_SLOTS	6
 #define NO_BUDGET_US	(600 * 1000 * 1000)
@@ -245,52 +247,33 @@ static bool may_be_refused(void)
 	       errno == ENOSPC || errno == ENOMEM || errno == EINVAL || errno == EINTR;
 }
 
-static int rehearse_compare(void)
+static int try_compare(void)
 {
-	struct bpf_oom_ctx in = {
-		.cgroup_id_1 = pick_id(PICK(places)),
-		.cgroup_id_2 = pick_id(PICK(places)),
-	}, out;
-	struct bpf_test_run_opts opts = {
-		.sz = sizeof(opts),
-		.ctx_in = &in,
-		.ctx_size_in = sizeof(in),
-		.ctx_out = &out,
-		.ctx_size_out = sizeof(out),
-	};
+	const int verdict = rehearse_compare(hostile_fd(), pick_id(PICK(places)),
+					     pick_id(PICK(places)), NULL);
 
-	if (bpf_prog_test_run_opts(hostile_fd(), &opts)) {
+	if (verdict < 0) {
 		if (!may_be_refused())
 			surprise(errno);
 		return -1;
 	}
-	if (opts.retval > BPF_OOM_ABSTAIN)
-		surprise(opts.retval);
+	if (verdict > BPF_OOM_ABSTAIN)
+		surprise(verdict);
 	return 0;
 }
 
-static int rehearse_select(void)
+static int try_select(void)
 {
 	static const char * const scopes[] = { "", ARENA, TENANTS, "low" };
-	struct bpf_oom_ctx in = { .cgroup_id_1 = pick_id(PICK(scopes)) }, out;
-	struct bpf_oom_step steps[16];
-	struct bpf_test_run_opts opts = {
-		.sz = sizeof(opts),
-		.ctx_in = &in,
-		.ctx_size_in = sizeof(in),
-		.ctx_out = &out,
-		.ctx_size_out = sizeof(out),
-		.data_out = steps,
-		.data_size_out = sizeof(steps),
-		.flags = BPF_F_TEST_OOM_SELECT,
-	};
+	struct rehearsed said;
 
-	if (bpf_prog_test_run_opts(pick(2) ? honest_fd() : hostile_fd(), &opts)) {
+	if (rehearse_select(pick(2) ? honest_fd() : hostile_fd(), pick_id(PICK(scopes)),
+			    &said)) {
 		if (!may_be_refused())
 			surprise(errno);
 		return -1;
 	}
-	switch ((__s32)opts.retval) {
+	switch (said.retval) {
 	case 0:
 	case -ESRCH:
 	case -EBUSY:
@@ -298,11 +281,11 @@ static int rehearse_select(void)
 	case -ENOMEM:
 		return 0;
 	}
-	surprise((__s32)opts.retval);
+	surprise(said.retval);
 	return 0;
 }
 
 int act_rehearsals(void)
 {
-	return pick(2) ? rehearse_compare() : rehearse_select();
+	return pick(2) ? try_compare() : try_select();
 }

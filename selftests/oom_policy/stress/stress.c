@@ -31,8 +31,11 @@
 
 #include "kselftest.h"
 #include "chaos.h"
-#include "events.h"
+#include "cgroups.h"
 #include "helpers.h"
+#include "shortage.h"
+#include "tasks.h"
+#include "tree.h"
 
 #define PATIENCE_S	(3 * DEADLINE_S)
 #define FREE_KB		(64 * 1024)	/* what the ballast leaves */

@@ -114,11 +114,8 @@ static void end_monitor(struct __test_metadata *_metadata, pid_t pid)
 
 TEST_F_TIMEOUT(bpftool, whole_life, TEST_TIMEOUT_S)
 {
-	char announced[TEXT_SIZE], killed[TEXT_SIZE];
-	struct shortage shortage = {};
-	struct holder holder = {};
 	pid_t monitor, monitor_json;
-	bool sated;
+	char announced[TEXT_SIZE];
 
 	runs(_metadata, 0, "bpftool oom show");
 	says(_metadata, "no OOM policy is attached");
@@ -144,18 +141,11 @@ TEST_F_TIMEOUT(bpftool, whole_life, TEST_TIMEOUT_S)
 				   "/tmp/monitor.json");
 	ASSERT_TRUE(wait_until(file_has("/tmp/monitor", WATCHING)));
 	ASSERT_TRUE(wait_until(!shell("[ $(cat " MARK_VICTIM " | grep -c 1) = 2 ]")));
-	ASSERT_EQ(0, hold_tasks(&holder, &self->tree));
-	ASSERT_EQ(0, shortage_begin(&shortage, &self->recorder->bss->sated));
-	sated = wait_until(self->recorder->bss->sated);
-	self->recorder->bss->sated = true;
-	EXPECT_EQ(0, shortage_end(&shortage));
-	let_go(&holder);
-	EXPECT_TRUE(sated);
+	EXPECT_EQ(0, policy_shortage(self->recorder, &self->tree));
 	end_monitor(_metadata, monitor);
 	end_monitor(_metadata, monitor_json);
 
-	policy_tell_victims(self->recorder, &self->tree, killed, sizeof(killed));
-	EXPECT_STREQ(announced + 1, killed);
+	EXPECT_STREQ(announced + 1, policy_victims(self->recorder, &self->tree));
 	runs(_metadata, 0, "grep -F 'scope /  victim %s  task ' /tmp/monitor", announced);
 	runs(_metadata, 0, "jq -r .victim /tmp/monitor.json");
 	EXPECT_STREQ(announced, shell_output);

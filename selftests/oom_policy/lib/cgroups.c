@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Cgroups by path; cgroups.h says what each function is for.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cgroups.h"
+#include "helpers.h"
+
+static void cgroup_path(char *buf, size_t size, const char *path, const char *file)
+{
+	snprintf(buf, size, CGROUP_ROOT "/%s%s%s", path, *path ? "/" : "", file);
+}
+
+int cgroup_open(const char *path)
+{
+	char full[PATH_MAX];
+	int fd;
+
+	cgroup_path(full, sizeof(full), path, "");
+	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		diag("opening %s: %m", full);
+	return fd;
+}
+
+__u64 cgroup_id(const char *path)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + sizeof(__u64)];
+	} u = { .handle.handle_bytes = sizeof(__u64) };
+	char full[PATH_MAX];
+	int mount_id;
+	__u64 id;
+
+	cgroup_path(full, sizeof(full), path, "");
+	if (name_to_handle_at(AT_FDCWD, full, &u.handle, &mount_id, 0)) {
+		diag("name_to_handle_at %s: %m", full);
+		return 0;
+	}
+	memcpy(&id, u.handle.f_handle, sizeof(id));
+	return id;
+}
+
+int cgroup_write(const char *path, const char *file, const char *text)
+{
+	char full[PATH_MAX];
+
+	cgroup_path(full, sizeof(full), path, file);
+	return write_file(full, text);
+}
+
+/* @key: the line "KEY VALUE" is meant; NULL: the file is one number. */
+long cgroup_read_long(const char *path, const char *file, const char *key)
+{
+	char full[PATH_MAX], name[64];
+	long value = -1;
+	FILE *f;
+
+	cgroup_path(full, sizeof(full), path, file);
+	f = fopen(full, "re");
+	if (!f) {
+		diag("opening %s: %m", full);
+		return -1;
+	}
+	if (!key) {
+		if (fscanf(f, "%ld", &value) != 1)
+			value = -1;
+	} else {
+		while (fscanf(f, "%63s %ld", name, &value) == 2 && strcmp(name, key))
+			value = -1;
+	}
+	fclose(f);
+	return value;
+}
+
+int cgroup_make(const char *path)
+{
+	char full[PATH_MAX];
+
+	cgroup_path(full, sizeof(full), path, "");
+	if (mkdir(full, 0755)) {
+		diag("mkdir %s: %m", full);
+		return -1;
+	}
+	return 0;
+}
+
+int cgroup_enable_memory(const char *path)
+{
+	return cgroup_write(path, "cgroup.subtree_control", "+memory");
+}
+
+static bool cgroup_vanished(const char *full)
+{
+	return !rmdir(full) || errno == ENOENT;
+}
+
+int cgroup_remove(const char *path)
+{
+	char full[PATH_MAX];
+
+	cgroup_path(full, sizeof(full), path, "");
+	if (!wait_until(cgroup_vanished(full))) {
+		diag("rmdir %s: %m", full);
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Cgroups; every path is relative to CGROUP_ROOT, "" is the root. */
+#ifndef SELFTESTS_OOM_POLICY_CGROUPS_H
+#define SELFTESTS_OOM_POLICY_CGROUPS_H
+
+#include <linux/types.h>
+
+#define CGROUP_ROOT	"/sys/fs/cgroup"
+
+int cgroup_open(const char *path);
+__u64 cgroup_id(const char *path);
+int cgroup_write(const char *path, const char *file, const char *text);
+
+/* @key: the line "KEY VALUE" is meant; NULL: the file is one number. */
+long cgroup_read_long(const char *path, const char *file, const char *key);
+
+int cgroup_make(const char *path);
+int cgroup_enable_memory(const char *path);
+int cgroup_remove(const char *path);
+
+#endif /* SELFTESTS_OOM_POLICY_CGROUPS_H */

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Trying a policy without killing, by BPF_PROG_TEST_RUN. Functions give -1 with the
+ * reason in errno.
+ */
+#ifndef SELFTESTS_OOM_POLICY_REHEARSE_H
+#define SELFTESTS_OOM_POLICY_REHEARSE_H
+
+#include <linux/bpf_oom_policy.h>
+
+#define MAX_REHEARSED_STEPS	64
+
+struct rehearsed {
+	int retval;
+	struct bpf_oom_ctx victim;
+	struct bpf_oom_step steps[MAX_REHEARSED_STEPS];
+	int nr_steps;
+};
+
+/* A selection below @scope, a cgroup id. */
+int rehearse_select(int prog_fd, __u64 scope, struct rehearsed *said);
+
+/* One comparison: the verdict. @ns: how long one of a few took; NULL: one is enough. */
+int rehearse_compare(int prog_fd, __u64 id_1, __u64 id_2, __u32 *ns);
+
+#endif /* SELFTESTS_OOM_POLICY_REHEARSE_H */
