@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Kills that a program asks for before there is a shortage: who dies, and what each
- * refusal is called. And the grace: how long the next kill waits for a victim that
- * the reaper has given up on.
+ * refusal is called.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,8 +16,6 @@
 #include "policy.h"
 
 #define REPORT_SIZE	65536
-#define LONG_GRACE_MS	60000
-#define WAITS		3
 
 #define PANIC_ON_OOM	"/proc/sys/vm/panic_on_oom"
 #define KILL_ALLOCATING	"/proc/sys/vm/oom_kill_allocating_task"
@@ -301,196 +298,6 @@ TEST_F(load, without_capability)
 	libbpf_set_print(NULL);
 	EXPECT_EQ(NULL, early_load(variant->prog));
 	EXPECT_EQ(EACCES, errno);
-}
-
-/* A victim that stays, and what comes of a second kill meanwhile. */
-FIXTURE(grace)
-{
-	struct tree tree;
-	struct policy *policy;
-	struct early *early;
-	struct bpf_link *link;
-	struct holder holder;
-};
-
-FIXTURE_VARIANT(grace)
-{
-	const char *tree;
-	const char *scope;
-	const char *at;	/* of the policy; NULL: the root */
-	__u32 grace_ms;
-	bool sysrq;	/* asks for the second kill */
-	bool held;	/* it has to wait until the victim is gone */
-};
-
-FIXTURE_VARIANT_ADD(grace, holds_the_next_kill)
-{
-	.tree = "A=0,32M,shared B=1,32M",
-	.scope = "",
-	.grace_ms = LONG_GRACE_MS,
-	.held = true,
-};
-
-FIXTURE_VARIANT_ADD(grace, holds_it_in_a_memcg)
-{
-	.tree = "T=0 T/a=0,16M,shared,threads T/b=1,16M",
-	.scope = "T",
-	.grace_ms = LONG_GRACE_MS,
-	.held = true,
-};
-
-FIXTURE_VARIANT_ADD(grace, of_a_tenant_holds_it)
-{
-	.tree = "T=0 T/a=0,32M,shared T/b=1,32M",
-	.scope = "",
-	.at = "T",
-	.grace_ms = LONG_GRACE_MS,
-	.held = true,
-};
-
-FIXTURE_VARIANT_ADD(grace, none)
-{
-	.tree = "A=0,32M,shared B=1,32M",
-	.scope = "",
-};
-
-FIXTURE_VARIANT_ADD(grace, passes)
-{
-	.tree = "A=0,32M,shared B=1,32M",
-	.scope = "",
-	.grace_ms = 1,
-};
-
-FIXTURE_VARIANT_ADD(grace, ends_when_the_victim_has_shrunk)
-{
-	.tree = "A=0,32M B=1,32M",
-	.scope = "",
-	.grace_ms = LONG_GRACE_MS,
-};
-
-FIXTURE_VARIANT_ADD(grace, does_not_hold_sysrq)
-{
-	.tree = "A=0,32M,shared B=1,32M",
-	.scope = "",
-	.grace_ms = LONG_GRACE_MS,
-	.sysrq = true,
-};
-
-FIXTURE_SETUP(grace)
-{
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, variant->at ?: "",
-				 .flags = BPF_F_OOM_POLICY_MEMCG,
-				 .budget_us = NO_BUDGET_US,
-				 .grace_ms = variant->grace_ms);
-	ASSERT_NE(NULL, self->link);
-	self->early = early_load(NULL);
-	ASSERT_NE(NULL, self->early);
-	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
-}
-
-FIXTURE_TEARDOWN(grace)
-{
-	let_go(&self->holder);
-	early__destroy(self->early);
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
-}
-
-static __u64 times_held(struct bpf_link *link)
-{
-	struct bpf_link_info info;
-
-	return policy_info(link, &info) ? 0 : info.oom_policy.fallback_grace;
-}
-
-TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
-{
-	const char *first = self->tree.node[self->tree.nr_nodes - 2].path;
-	const __u64 scope = cgroup_id(variant->scope);
-	struct policy *policy = self->policy;
-	time_t begin;
-	bool again;
-
-	begin = now_s();
-	ASSERT_EQ(0, early_kill(self->early, scope, 0));
-	ASSERT_TRUE(wait_until(*self->holder.stopped));
-
-	if (variant->held || variant->sysrq) {
-		/* First it is in flight, then the reaper gives up. */
-		ASSERT_TRUE(wait_until(early_kill(self->early, scope, 0) == 0 ||
-				       times_held(self->link)));
-		EXPECT_LT(0U, times_held(self->link));
-		EXPECT_EQ(-EAGAIN, early_kill(self->early, scope, 0));
-		EXPECT_STREQ(first, policy_victims(self->policy, &self->tree));
-	}
-	if (variant->held)
-		let_go(&self->holder);
-	if (variant->sysrq)
-		ASSERT_EQ(0, raise_oom_sysrq());
-
-	again = wait_until(policy->bss->nr_victims == 2 ||
-			   (!variant->sysrq && early_kill(self->early, scope, 0) == 0));
-	EXPECT_TRUE(again);
-	EXPECT_EQ(2U, policy->bss->nr_victims);
-	/* Later, it would prove nothing. */
-	if (variant->grace_ms == LONG_GRACE_MS)
-		EXPECT_GT(LONG_GRACE_MS / 1000, now_s() - begin);
-	if (!variant->grace_ms)
-		EXPECT_EQ(0U, times_held(self->link));
-}
-
-/* The same for a real shortage: the one who allocates waits. */
-FIXTURE(shortage)
-{
-	struct tree tree;
-	struct policy *policy;
-	struct bpf_link *link;
-	struct holder holder;
-	struct shortage shortage;
-};
-
-FIXTURE_SETUP(shortage)
-{
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, "A=0,32M,shared B=1,32M"));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->policy->bss->waits_wanted = UINT32_MAX;
-	self->link = attach_with(self->policy->progs.compare, "",
-				 .budget_us = NO_BUDGET_US, .grace_ms = LONG_GRACE_MS);
-	ASSERT_NE(NULL, self->link);
-	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
-}
-
-FIXTURE_TEARDOWN(shortage)
-{
-	shortage_end(&self->shortage);
-	let_go(&self->holder);
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
-}
-
-TEST_F_TIMEOUT(shortage, waits_for_the_grace, TEST_TIMEOUT_S)
-{
-	struct policy *policy = self->policy;
-	bool held, alone;
-
-	ASSERT_EQ(0, shortage_begin(&self->shortage, &policy->bss->sated));
-	held = wait_until(times_held(self->link) >= WAITS);
-	alone = policy->bss->nr_victims == 1;
-
-	/* No word before the machine has memory again: saying it takes some. */
-	policy->bss->sated = true;
-	EXPECT_EQ(0, shortage_end(&self->shortage));
-	let_go(&self->holder);
-	EXPECT_TRUE(held);
-	EXPECT_TRUE(alone);
 }
 
 int main(int argc, char **argv)
