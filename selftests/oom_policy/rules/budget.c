@@ -11,7 +11,7 @@
 #include "hostile.skel.h"
 #include "policy.h"
 
-#define SLOW_ROUNDS	(1 << 20)
+#define SLOW_ROUNDS	1000000
 
 FIXTURE(budget)
 {
