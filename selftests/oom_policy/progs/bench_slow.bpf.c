@@ -5,25 +5,9 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bench_slow.h"
+#include "kernel_types.h"
 
 char _license[] SEC("license") = "GPL";
-
-struct kernfs_node {
-	__u64 id;
-} __attribute__((preserve_access_index));
-
-struct cgroup {
-	struct kernfs_node *kn;
-} __attribute__((preserve_access_index));
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	int tgid;
-	struct css_set *cgroups;
-} __attribute__((preserve_access_index));
 
 /* By cgroup id. */
 struct {

@@ -10,26 +10,11 @@
 #include <bpf/bpf_tracing.h>
 
 #include "bench_stuck.h"
+#include "kernel_types.h"
 
 #define SIGKILL	9
 
 char _license[] SEC("license") = "GPL";
-
-struct kernfs_node {
-	__u64 id;
-} __attribute__((preserve_access_index));
-
-struct cgroup {
-	struct kernfs_node *kn;
-} __attribute__((preserve_access_index));
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	struct css_set *cgroups;
-} __attribute__((preserve_access_index));
 
 /* Cgroup id of a tenant: 1 if it is precious. */
 struct {

@@ -1,38 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Kernel functions that the verifier's test programs call. */
+/* Kernel functions that policies may call, and what they take. */
 #ifndef SELFTESTS_OOM_POLICY_KFUNCS_H
 #define SELFTESTS_OOM_POLICY_KFUNCS_H
 
-struct cgroup_subsys_state {
-	struct cgroup *cgroup;
-} __attribute__((preserve_access_index));
+#include "kernel_types.h"
 
-struct cgroup {
-	struct cgroup_subsys_state self;
-	int level;
-} __attribute__((preserve_access_index));
+enum node_stat_item {
+	NR_ANON_MAPPED,
+	NR_FILE_PAGES,
+	NR_SHMEM,
+	NR_KERNEL_STACK_KB,
+	NR_PAGETABLE,
+	NR_INACTIVE_ANON,
+	NR_ACTIVE_ANON,
+	NR_UNEVICTABLE,
+	NR_SLAB_RECLAIMABLE_B,
+	NR_SLAB_UNRECLAIMABLE_B,
+};
 
-/* libbpf compares the kinds of arguments, and a declaration is another kind. */
-struct mem_cgroup {
-	struct cgroup_subsys_state css;
-} __attribute__((preserve_access_index));
+enum memcg_stat_item { MEMCG_KMEM, MEMCG_SOCK, MEMCG_NR_STAT };
 
-enum vm_event_item { vm_event_first };
-enum memcg_memory_event { memory_event_first };
+enum vm_event_item { PGFAULT, PGMAJFAULT, PGSCAN_DIRECT, NR_VM_EVENT_ITEMS };
+
+enum memcg_memory_event {
+	MEMCG_LOW,
+	MEMCG_HIGH,
+	MEMCG_MAX,
+	MEMCG_OOM,
+	MEMCG_OOM_KILL,
+	MEMCG_OOM_GROUP_KILL,
+	MEMCG_NR_MEMORY_EVENTS,
+};
+
+struct bpf_iter_css {
+	__u64 opaque[3];
+};
+
+struct bpf_iter_task {
+	__u64 opaque[3];
+};
 
 struct bpf_iter_bits {
 	__u64 __opaque[2];
 };
-
-struct task_struct {
-	int pid;
-} __attribute__((preserve_access_index));
-
-struct cgroup *bpf_cgroup_acquire(struct cgroup *cgrp) __ksym;
-struct cgroup *bpf_cgroup_ancestor(struct cgroup *cgrp, int level) __ksym;
-void bpf_cgroup_release(struct cgroup *cgrp) __ksym;
-struct task_struct *bpf_task_acquire(struct task_struct *p) __ksym;
-void bpf_task_release(struct task_struct *p) __ksym;
 
 struct mem_cgroup *bpf_get_root_mem_cgroup(void)
 	__ksym;
@@ -45,9 +55,33 @@ unsigned long bpf_mem_cgroup_vm_events(struct mem_cgroup *memcg,
 unsigned long bpf_mem_cgroup_memory_events(struct mem_cgroup *memcg,
 					   enum memcg_memory_event event) __ksym;
 
+struct cgroup *bpf_cgroup_acquire(struct cgroup *cgrp) __ksym;
+struct cgroup *bpf_cgroup_ancestor(struct cgroup *cgrp, int level) __ksym;
+struct cgroup *bpf_cgroup_from_id(__u64 id) __ksym;
+void bpf_cgroup_release(struct cgroup *cgrp) __ksym;
+
+struct task_struct *bpf_task_acquire(struct task_struct *task) __ksym;
+struct task_struct *bpf_task_from_pid(__s32 pid) __ksym;
+void bpf_task_release(struct task_struct *task) __ksym;
+long bpf_task_under_cgroup(struct task_struct *task, struct cgroup *ancestor) __ksym;
+
+void bpf_rcu_read_lock(void)
+	__ksym;
+void bpf_rcu_read_unlock(void)
+	__ksym;
+
+int bpf_iter_css_new(struct bpf_iter_css *it, struct cgroup_subsys_state *start,
+		     unsigned int flags) __ksym;
+struct cgroup_subsys_state *bpf_iter_css_next(struct bpf_iter_css *it) __ksym;
+void bpf_iter_css_destroy(struct bpf_iter_css *it) __ksym;
+int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task,
+		      unsigned int flags) __ksym;
+struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __ksym;
+void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym;
 int bpf_iter_bits_new(struct bpf_iter_bits *it, const __u64 *words,
 		      __u32 nr_words) __ksym;
 void bpf_iter_bits_destroy(struct bpf_iter_bits *it) __ksym;
+
 int bpf_oom_policy_kill(__u64 cgroup_id, __u64 flags) __ksym;
 
 #endif /* SELFTESTS_OOM_POLICY_KFUNCS_H */

@@ -12,13 +12,10 @@
 #include <bpf/bpf_tracing.h>
 
 #include "interrupt.h"
+#include "kernel_types.h"
 #include "windows.h"
 
 char _license[] SEC("license") = "GPL";
-
-struct oom_control {
-	struct task_struct *chosen;
-} __attribute__((preserve_access_index));
 
 struct window windows[NR_WINDOWS];
 

@@ -12,18 +12,9 @@
 #include <bpf/bpf_tracing.h>
 
 #include "calls.h"
+#include "kernel_types.h"
 
 char _license[] SEC("license") = "GPL";
-
-struct mem_cgroup;
-
-struct task_struct {
-	int tgid;
-} __attribute__((preserve_access_index));
-
-struct oom_control {
-	struct mem_cgroup *memcg;
-} __attribute__((preserve_access_index));
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -14,58 +14,13 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "kernel_types.h"
 #include "stress.h"
 
 #define MAX_DYING	4096
-#define MAX_DEPTH	8
 #define MMF_OOM_SKIP	21
 
 char _license[] SEC("license") = "GPL";
-
-struct kernfs_node {
-	__u64 id;
-} __attribute__((preserve_access_index));
-
-struct cgroup {
-	struct kernfs_node *kn;
-	int level;
-	struct cgroup *ancestors[MAX_DEPTH];
-} __attribute__((preserve_access_index));
-
-struct cgroup_subsys_state {
-	struct cgroup *cgroup;
-} __attribute__((preserve_access_index));
-
-struct mem_cgroup {
-	struct cgroup_subsys_state css;
-} __attribute__((preserve_access_index));
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-} __attribute__((preserve_access_index));
-
-struct mm_struct {
-	unsigned long flags;
-} __attribute__((preserve_access_index));
-
-struct signal_struct {
-	struct {
-		int counter;
-	} live;
-	struct mm_struct *oom_mm;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	int tgid;
-	struct signal_struct *signal;
-	struct css_set *cgroups;
-} __attribute__((preserve_access_index));
-
-struct oom_control {
-	struct mem_cgroup *memcg;
-	int order;
-	struct task_struct *chosen;
-} __attribute__((preserve_access_index));
 
 struct map_of_ids {
 	__uint(type, BPF_MAP_TYPE_HASH);

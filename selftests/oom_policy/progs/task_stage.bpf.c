@@ -8,21 +8,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "kernel_types.h"
 #include "task_calls.h"
 
 char _license[] SEC("license") = "GPL";
-
-struct kernfs_node {
-	__u64 id;
-} __attribute__((preserve_access_index));
-
-struct cgroup {
-	struct kernfs_node *kn;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	int tgid;
-} __attribute__((preserve_access_index));
 
 enum oom_policy_fallback { OOM_POLICY_IN_FLIGHT };
 

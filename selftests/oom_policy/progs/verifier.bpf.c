@@ -210,8 +210,8 @@ int memcg_read(struct bpf_oom_ctx *ctx)
 	if (memcg) {
 		sum += bpf_mem_cgroup_usage(memcg);
 		sum += bpf_mem_cgroup_page_state(memcg, 0);
-		sum += bpf_mem_cgroup_vm_events(memcg, vm_event_first);
-		sum += bpf_mem_cgroup_memory_events(memcg, memory_event_first);
+		sum += bpf_mem_cgroup_vm_events(memcg, PGFAULT);
+		sum += bpf_mem_cgroup_memory_events(memcg, MEMCG_LOW);
 		bpf_put_mem_cgroup(memcg);
 	}
 	return sum ? BPF_OOM_FIRST : BPF_OOM_EQUAL;
