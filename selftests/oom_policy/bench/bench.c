@@ -23,8 +23,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "bench_shape.h"
 #include "attach.h"
+#include "bench_shape.h"
 #include "cgroups.h"
 #include "helpers.h"
 #include "shortage.h"

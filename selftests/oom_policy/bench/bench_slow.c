@@ -30,10 +30,10 @@
 #include "attach.h"
 #include "cgroups.h"
 #include "helpers.h"
+#include "slow_backend.h"
 #include "tasks.h"
 #include "tree.h"
 #include "progs/bench_slow.h"
-#include "slow_backend.h"
 #include "bench_slow.skel.h"
 
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"

@@ -33,10 +33,10 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest.h"
-#include "fuzz.skel.h"
 #include "fuzz_tree.h"
 #include "policy.h"
 #include "rehearse.h"
+#include "fuzz.skel.h"
 
 /* Of a task: what it takes at first, and from the middle on what it asks for. */
 #define ROOM_PAGES	4096
@@ -409,13 +409,6 @@ static bool rehearse(const struct stand *stand, const struct ordeal *ordeal)
 	return false;
 }
 
-static bool is_dead(pid_t pid)
-{
-	siginfo_t info = {};
-
-	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
-}
-
 static int raise_charge(const struct stand *stand, const struct fuzz_event *event)
 {
 	const pid_t pid = stand->pid[event->asking];
@@ -423,7 +416,7 @@ static int raise_charge(const struct stand *stand, const struct fuzz_event *even
 
 	if (kill(pid, SIGUSR1))
 		return -1;
-	return wait_for(machine.shared->asked > asked || is_dead(pid)) ? 0 : -1;
+	return wait_for(machine.shared->asked > asked || has_ended(pid)) ? 0 : -1;
 }
 
 static int raise_oom(const struct stand *stand, const struct fuzz_event *event)

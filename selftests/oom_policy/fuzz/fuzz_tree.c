@@ -10,8 +10,8 @@
 #include <string.h>
 #include <linux/bpf_oom_policy.h>
 
-#include "fuzz_tree.h"
 #include "cgroups.h"
+#include "fuzz_tree.h"
 #include "helpers.h"
 
 #define SMALLEST_TASK	80	/* pages */

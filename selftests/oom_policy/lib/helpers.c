@@ -132,6 +132,13 @@ pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
 	return pid;
 }
 
+bool has_ended(pid_t pid)
+{
+	siginfo_t info = {};
+
+	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
+}
+
 int wait_exit(pid_t pid)
 {
 	int status;

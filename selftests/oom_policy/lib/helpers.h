@@ -67,6 +67,9 @@ int keep_capabilities(__u64 caps);
 pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
 		  const char *who);
 
+/* A child is dead, and still to be waited for. */
+bool has_ended(pid_t pid);
+
 /* Exit status of a child, -1 if it was killed or does not end. */
 int wait_exit(pid_t pid);
 

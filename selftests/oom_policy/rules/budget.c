@@ -8,8 +8,8 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "hostile.skel.h"
 #include "policy.h"
+#include "hostile.skel.h"
 
 #define SLOW_ROUNDS	1000000
 

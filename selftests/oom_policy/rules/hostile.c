@@ -13,9 +13,9 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "hostile.skel.h"
 #include "policy.h"
 #include "rehearse.h"
+#include "hostile.skel.h"
 
 #define SLACK		10
 #define NSEC_PER_USEC	1000ULL

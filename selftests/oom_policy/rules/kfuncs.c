@@ -15,10 +15,10 @@
 #include "kselftest_harness.h"
 #include "cgroups.h"
 #include "helpers.h"
-#include "kfuncs.skel.h"
 #include "shortage.h"
 #include "tree.h"
 #include "progs/kfunc_values.h"
+#include "kfuncs.skel.h"
 
 static const char * const state_names[NR_STATES] = {
 	[STATE_ANON]			= "anon",

@@ -48,10 +48,9 @@ static const struct {
 
 static int take_too_much(void)
 {
-	FILE *f = fopen("/proc/self/oom_score_adj", "we");
 	char *mem;
 
-	if (!f || fprintf(f, "0") < 0 || fclose(f) || cgroup_write("C", "cgroup.procs", "0"))
+	if (write_file("/proc/self/oom_score_adj", "0") || cgroup_write("C", "cgroup.procs", "0"))
 		return 1;
 	mem = mmap(NULL, TOO_MUCH, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
 	if (mem != MAP_FAILED)

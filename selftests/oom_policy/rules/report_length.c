@@ -16,11 +16,11 @@
 #include "kselftest_harness.h"
 #include "cgroups.h"
 #include "helpers.h"
+#include "kmsg.h"
+#include "shell.h"
 #include "shortage.h"
 #include "tasks.h"
 #include "tree.h"
-#include "kmsg.h"
-#include "shell.h"
 
 #define NR_MEMCGS	1000
 #define NR_TASKS	10	/* in each */
@@ -54,11 +54,9 @@ static int leader_main(int ready_fd)
 {
 	char path[16];
 	int n, i;
-	FILE *f;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	f = fopen("/proc/self/oom_score_adj", "we");
-	if (!f || fprintf(f, "0") < 0 || fclose(f))
+	if (write_file("/proc/self/oom_score_adj", "0"))
 		return 1;
 	for (n = 0; n < NR_MEMCGS; n++) {
 		path_of(n, path, sizeof(path));

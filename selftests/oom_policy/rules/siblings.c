@@ -72,13 +72,6 @@ FIXTURE_TEARDOWN(siblings)
 	cgroup_remove("T");
 }
 
-static bool dead(pid_t pid)
-{
-	siginfo_t info = {};
-
-	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
-}
-
 static void condemn(struct __test_metadata *_metadata, const struct policy *policy,
 		    __u64 id)
 {
@@ -103,7 +96,7 @@ TEST_F_TIMEOUT(siblings, the_right_one_dies, TEST_TIMEOUT_S)
 		condemn(_metadata, policy, self->id[order[n]]);
 		ASSERT_EQ(n + 1, policy->bss->nr_victims);
 		EXPECT_EQ(self->pid[order[n]], (pid_t)policy->bss->victims[n]);
-		ASSERT_TRUE(wait_until(dead(self->pid[order[n]])));
+		ASSERT_TRUE(wait_until(has_ended(self->pid[order[n]])));
 		comparisons += NR_SIBLINGS - n - 1;
 	}
 
@@ -142,7 +135,7 @@ TEST_F_TIMEOUT(siblings, others_vanish_meanwhile, TEST_TIMEOUT_S)
 
 	while (!waitpid(child, &status, WNOHANG) && --n > VANISH_TO) {
 		condemn(_metadata, self->policy, self->id[n]);
-		ASSERT_TRUE(wait_until(dead(self->pid[n])));
+		ASSERT_TRUE(wait_until(has_ended(self->pid[n])));
 		ASSERT_EQ(0, policy_info(self->link, &info));
 		EXPECT_EQ(self->id[n], info.oom_policy.last_victim_cgroup_id);
 	}

@@ -13,9 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroups.h"
 #include "chaos_acts.h"
 #include "chaos_kit.h"
-#include "cgroups.h"
 #include "helpers.h"
 
 #define DROP_CACHES	"/proc/sys/vm/drop_caches"

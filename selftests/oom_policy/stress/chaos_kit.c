@@ -12,8 +12,8 @@
 #include <unistd.h>
 #include <linux/futex.h>
 
-#include "chaos_kit.h"
 #include "cgroups.h"
+#include "chaos_kit.h"
 
 struct chaos chaos;
 

@@ -12,9 +12,9 @@
 #include <bpf/bpf.h>
 #include <linux/bpf_oom_policy.h>
 
+#include "cgroups.h"
 #include "chaos_acts.h"
 #include "chaos_kit.h"
-#include "cgroups.h"
 #include "helpers.h"
 #include "rehearse.h"
 

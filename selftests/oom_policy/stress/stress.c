@@ -30,8 +30,8 @@
 #include <bpf/bpf.h>
 
 #include "kselftest.h"
-#include "chaos.h"
 #include "cgroups.h"
+#include "chaos.h"
 #include "helpers.h"
 #include "shortage.h"
 #include "tasks.h"
@@ -160,14 +160,9 @@ static int load(void)
 static int put_debugfs(const char *dir, const char *file, const char *text)
 {
 	char path[128];
-	int fd, err;
 
 	snprintf(path, sizeof(path), DEBUGFS "%s/%s", dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	err = fd < 0 || write(fd, text, strlen(text)) < 0 ? -1 : 0;
-	if (fd >= 0)
-		close(fd);
-	return err;
+	return put_file(path, text);
 }
 
 /* Only for tasks that ask for it. */
@@ -192,40 +187,30 @@ static long free_kb(void)
 	return kb;
 }
 
+static int be_ballast(const void *arg, int ready_fd)
+{
+	const long *size = arg;
+	void *mem;
+
+	mem = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE |
+		   MAP_POPULATE | MAP_LOCKED, -1, 0);
+	if (mem == MAP_FAILED || write(ready_fd, "", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
 /* Most of the machine is taken, so that a hog is soon done with the rest. */
 static int take_ballast(void)
 {
 	const long size = (free_kb() - FREE_KB) * 1024;
-	int fds[2];
-	char byte;
-	void *mem;
 
 	if (size <= 0)
 		return 0;
-	if (pipe2(fds, O_CLOEXEC))
+	if (child_start(be_ballast, &size, "the ballast") < 0)
 		return -1;
-	if (!fork()) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS |
-			   MAP_PRIVATE | MAP_POPULATE | MAP_LOCKED, -1, 0);
-		if (mem == MAP_FAILED || write(fds[1], "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(fds[1]);
-	if (read(fds[0], &byte, 1) != 1)
-		return -1;
-	close(fds[0]);
 	ksft_print_msg("ballast: %ld MB, %ld MB free\n", size >> 20, free_kb() >> 10);
 	return 0;
-}
-
-static bool has_ended(pid_t pid)
-{
-	siginfo_t info = {};
-
-	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
 }
 
 static bool is_dead(const struct worker *worker)
