@@ -6,7 +6,7 @@
 #include <bpf/libbpf.h>
 
 /* For selections that must not run out of time. */
-#define NO_BUDGET_US	(60 * 1000 * 1000)
+#define NO_BUDGET_US	(10 * 1000 * 1000)
 
 struct bpf_link *attach_opts(const struct bpf_program *prog, const char *path,
 			     const struct bpf_oom_policy_opts *opts);

@@ -37,6 +37,7 @@ __u64 scope;
 __u32 started;
 __u32 done;
 int result;
+__u32 nr_looks;		/* at tasks, for victims that are dying */
 
 SEC("syscall")
 int kill_now(struct early_args *args)
@@ -67,6 +68,13 @@ static int start_job(void)
 		result = 1;
 		done = 1;
 	}
+	return 0;
+}
+
+SEC("?fentry/oom_policy_find_dying")
+int on_look(void *ctx)
+{
+	nr_looks++;
 	return 0;
 }
 

@@ -17,6 +17,7 @@ enum oom_policy_fallback { OOM_POLICY_IN_FLIGHT };
 
 /* Set by a test. */
 __u32 mode;
+__u64 salt;		/* makes the scratch words of two such programs differ */
 
 /* Read by a test. */
 __u32 nr_calls;
@@ -38,8 +39,9 @@ static int dawdle(__u32 i, void *unused)
 		cand->adj = ctx->oom_score_adj_##n;			\
 		cand->tgid = ctx->task_##n->tgid;			\
 		cand->cgroup_kn_id = ctx->cgroup_##n->kn->id;		\
-		cand->foreign = ctx->scratch_##n && ctx->scratch_##n != ctx->pid_##n; \
-		ctx->scratch_##n = ctx->pid_##n;			\
+		cand->foreign = ctx->scratch_##n &&			\
+				ctx->scratch_##n != (salt | ctx->pid_##n); \
+		ctx->scratch_##n = salt | ctx->pid_##n;			\
 	}
 
 NOTE(1)

@@ -253,6 +253,54 @@ int iterate_bits(struct bpf_oom_ctx *ctx)
 	return BPF_OOM_EQUAL;
 }
 
+/* What allocates nothing, and yet is not on the list of what a policy may call. */
+extern void bpf_preempt_disable(void) __ksym;
+extern void bpf_preempt_enable(void) __ksym;
+
+SEC("?oom_policy")
+int call_what_is_not_listed(struct bpf_oom_ctx *ctx)
+{
+	bpf_preempt_disable();
+	bpf_preempt_enable();
+	return BPF_OOM_EQUAL;
+}
+
+struct alarm {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct alarm);
+} alarms SEC(".maps");
+
+SEC("?oom_policy")
+int start_timer(struct bpf_oom_ctx *ctx)
+{
+	__u32 key = 0;
+	struct alarm *alarm = bpf_map_lookup_elem(&alarms, &key);
+
+	if (alarm)
+		bpf_timer_start(&alarm->timer, 0, 0);
+	return BPF_OOM_EQUAL;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} others SEC(".maps");
+
+SEC("?oom_policy")
+int tail_call(struct bpf_oom_ctx *ctx)
+{
+	bpf_tail_call(ctx, &others, 0);
+	return BPF_OOM_EQUAL;
+}
+
 /* Killing: from where nothing is held only. */
 SEC("?syscall")
 int kill_from_syscall(void *ctx)

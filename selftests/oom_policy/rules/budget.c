@@ -5,13 +5,18 @@
  *
  * In T, the policy would have T/a first, and oom_badness() T/b.
  */
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
 #include "policy.h"
+#include "rehearse.h"
 #include "hostile.skel.h"
 
 #define SLOW_ROUNDS	1000000
+#define A_FEW		8
 
 FIXTURE(budget)
 {
@@ -132,6 +137,64 @@ TEST_F_TIMEOUT(budget, slow_within_its_budget, TEST_TIMEOUT_S)
 	EXPECT_EQ(2U, info.oom_policy.comparisons);
 	EXPECT_EQ(1U, info.oom_policy.kills);
 	EXPECT_EQ(0U, info.oom_policy.fallback_budget);
+}
+
+static void awake(int sig)
+{
+}
+
+/* 0 if a signal has ended it. */
+static int rehearse_child(const void *arg, int ready_fd)
+{
+	static struct rehearsed said;
+	const struct sigaction act = { .sa_handler = awake };
+
+	if (sigaction(SIGUSR1, &act, NULL) || write(ready_fd, "", 1) != 1)
+		return 2;
+	if (!rehearse_select(*(const int *)arg, cgroup_id(""), &said))
+		return 1;
+	return errno == EINTR ? 0 : 2;
+}
+
+static bool signal_ends_rehearsal(const struct hostile *hostile)
+{
+	const int prog = bpf_program__fd(hostile->progs.slow);
+	const __u64 before = hostile->bss->sum;
+	pid_t child;
+
+	child = child_start(rehearse_child, &prog, "who rehearses");
+	if (child < 0)
+		return false;
+	wait_until(__atomic_load_n(&hostile->bss->sum, __ATOMIC_RELAXED) != before);
+	kill(child, SIGUSR1);
+	return !wait_exit(child);
+}
+
+/* Looked for between two calls of the program: a signal may come too late for that. */
+TEST_F_TIMEOUT(budget, rehearsal_ends_with_a_signal, TEST_TIMEOUT_S)
+{
+	bool ended = false;
+	int n;
+
+	self->link = attach_with(self->hostile->progs.slow, "",
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	for (n = 0; n < A_FEW && !ended; n++)
+		ended = signal_ends_rehearsal(self->hostile);
+	EXPECT_TRUE(ended);
+}
+
+/* A rehearsal has the options by which the program would rule there. */
+TEST_F(budget, rehearsed_below_the_link)
+{
+	const int prog = bpf_program__fd(self->hostile->progs.always_first);
+	static struct rehearsed said;
+
+	self->link = attach_with(self->hostile->progs.always_first, "",
+				 .flags = BPF_F_OOM_POLICY_MEMCG, .budget_us = 1);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, rehearse_select(prog, tree_find(&self->tree, "T")->id, &said));
+	EXPECT_EQ(-ETIME, said.retval);
 }
 
 int main(int argc, char **argv)

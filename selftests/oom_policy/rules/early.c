@@ -4,6 +4,7 @@
  * refusal is called.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -134,6 +135,49 @@ TEST_F_TIMEOUT(early, victim_still_dying, TEST_TIMEOUT_S)
 	let_go(&self->holder);
 	EXPECT_TRUE(wait_until(early_kill(self->early, root, 0) == 0));
 	EXPECT_STREQ("T/a X", policy_victims(self->policy, &self->tree));
+}
+
+/* Nobody is killed where the choice is about to exit anyway, and it is said so. */
+TEST_F_TIMEOUT(early, victim_exits_already, TEST_TIMEOUT_S)
+{
+	struct node *choice = tree_find(&self->tree, "X");
+	struct bpf_link_info info;
+
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+	ASSERT_EQ(0, kill(choice->pid[0], SIGKILL));
+	ASSERT_TRUE(wait_until(*self->holder.stopped));
+
+	EXPECT_EQ(-EAGAIN, early_kill(self->early, cgroup_id(""), 0));
+	EXPECT_STREQ("X", policy_victims(self->policy, &self->tree));
+	ASSERT_EQ(0, policy_info(self->link, &info));
+	EXPECT_EQ(1U, info.oom_policy.selections);
+	EXPECT_EQ(0U, info.oom_policy.kills);
+}
+
+/* ... but for the rest of the memcg, where all of it is to go. */
+TEST_F_TIMEOUT(early, kill_all_though_the_victim_exits, TEST_TIMEOUT_S)
+{
+	struct node *choice = tree_find(&self->tree, "X");
+	struct bpf_link_info info;
+
+	choice->pid[1] = task_start_in("X", 2, 0);
+	ASSERT_LT(0, choice->pid[1]);
+	choice->nr_tasks = 2;
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .flags = BPF_F_OOM_POLICY_KILL_ALL,
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+	ASSERT_EQ(0, kill(choice->pid[0], SIGKILL));
+	ASSERT_TRUE(wait_until(*self->holder.stopped));
+
+	EXPECT_EQ(0, early_kill(self->early, cgroup_id(""), 0));
+	EXPECT_STREQ("X X", policy_victims(self->policy, &self->tree));
+	ASSERT_EQ(0, policy_info(self->link, &info));
+	EXPECT_EQ(1U, info.oom_policy.kills);
 }
 
 FIXTURE(refused)

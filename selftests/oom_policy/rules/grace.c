@@ -31,6 +31,7 @@ FIXTURE_VARIANT(grace)
 	__u32 grace_ms;
 	bool sysrq;	/* asks for the second kill */
 	bool held;	/* it has to wait until the victim is gone */
+	bool nothing_held;
 };
 
 FIXTURE_VARIANT_ADD(grace, holds_the_next_kill)
@@ -56,6 +57,16 @@ FIXTURE_VARIANT_ADD(grace, of_a_tenant_holds_it)
 	.at = "T",
 	.grace_ms = LONG_GRACE_MS,
 	.held = true,
+};
+
+/* The first victim is none of the tenant's. */
+FIXTURE_VARIANT_ADD(grace, of_a_tenant_holds_nothing_elsewhere)
+{
+	.tree = "T=0 T/a=0,8M T/b=1,16M V=0,32M,shared",
+	.scope = "",
+	.at = "T",
+	.grace_ms = LONG_GRACE_MS,
+	.nothing_held = true,
 };
 
 FIXTURE_VARIANT_ADD(grace, none)
@@ -150,7 +161,7 @@ TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
 	/* Later, it would prove nothing. */
 	if (variant->grace_ms == LONG_GRACE_MS)
 		EXPECT_GT(LONG_GRACE_MS / 1000, now_s() - begin);
-	if (!variant->grace_ms)
+	if (!variant->grace_ms || variant->nothing_held)
 		EXPECT_EQ(0U, times_held(self->link));
 }
 

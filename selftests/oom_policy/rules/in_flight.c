@@ -8,10 +8,13 @@
  * rather have somebody else: what keeps that one alive is nothing but the
  * kernel's wait, which the recorder must have seen before the tracer lets go.
  */
+#include <errno.h>
 #include <stdint.h>
+#include <sys/wait.h>
 #include <bpf/libbpf.h>
 
 #include "kselftest_harness.h"
+#include "early_kill.h"
 #include "policy.h"
 
 #define WAITS		3
@@ -130,6 +133,66 @@ TEST_F_TIMEOUT(in_flight, victims, TEST_TIMEOUT_S)
 
 	EXPECT_STREQ(variant->victims, policy_victims(policy, &self->tree));
 	EXPECT_TRUE(policy_victims_died(policy, &self->tree));
+}
+
+/*
+ * A victim that nobody reaps is over all the same: the event after it finds that out,
+ * and the ones that follow look at no task for its sake.
+ */
+FIXTURE(zombie)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct early *early;
+	struct bpf_link *link;
+	struct bpf_link *looks;
+};
+
+FIXTURE_SETUP(zombie)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=0,8M B=1,8M"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "");
+	ASSERT_NE(NULL, self->link);
+	self->early = early_load("on_look");
+	ASSERT_NE(NULL, self->early);
+	self->looks = bpf_program__attach(self->early->progs.on_look);
+	ASSERT_NE(NULL, self->looks);
+}
+
+FIXTURE_TEARDOWN(zombie)
+{
+	bpf_link__destroy(self->looks);
+	early__destroy(self->early);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+static bool is_zombie(pid_t pid)
+{
+	siginfo_t info = {};
+
+	return !waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
+}
+
+TEST_F_TIMEOUT(zombie, is_looked_at_once, TEST_TIMEOUT_S)
+{
+	const __u64 root = cgroup_id("");
+	__u32 looks;
+
+	ASSERT_EQ(0, early_kill(self->early, root, 0));
+	ASSERT_TRUE(wait_until(is_zombie(self->tree.node[0].pid[0])));
+	ASSERT_EQ(0, set_oom_score_adj(self->tree.node[1].pid[0], -1000));
+
+	EXPECT_EQ(-ESRCH, early_kill(self->early, root, 0));
+	looks = self->early->bss->nr_looks;
+	EXPECT_LT(0U, looks);
+	EXPECT_EQ(-ESRCH, early_kill(self->early, root, 0));
+	EXPECT_EQ(looks, self->early->bss->nr_looks);
+	EXPECT_STREQ("A", policy_victims(self->policy, &self->tree));
 }
 
 int main(int argc, char **argv)

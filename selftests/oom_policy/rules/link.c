@@ -479,6 +479,7 @@ FIXTURE_VARIANT(refused)
 	} target;
 	__u32 link_flags;
 	__u32 flags;
+	__u32 budget_us;
 	__u32 grace_ms;
 	__u32 padding;
 	__u64 behind;		/* what lies behind our part of link_create */
@@ -499,6 +500,8 @@ FIXTURE_VARIANT_ADD(refused, padding) { .padding = 1, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, behind_the_padding) { .behind = 1, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, longest_grace) { .grace_ms = 60000 };
 FIXTURE_VARIANT_ADD(refused, grace_too_long) { .grace_ms = 60001, .err = -ERANGE };
+FIXTURE_VARIANT_ADD(refused, longest_budget) { .budget_us = 10000000 };
+FIXTURE_VARIANT_ADD(refused, budget_too_long) { .budget_us = 10000001, .err = -ERANGE };
 FIXTURE_VARIANT_ADD(refused, link_create_flags) { .link_flags = 1, .err = -EINVAL };
 
 #define V1_MOUNT	"/tmp/oom_policy_cgroup_v1"
@@ -562,6 +565,7 @@ TEST_F(refused, err)
 			.attach_type = BPF_OOM_POLICY,
 			.flags = variant->link_flags,
 			.oom_policy.flags = variant->flags,
+			.oom_policy.budget_us = variant->budget_us,
 			.oom_policy.grace_ms = variant->grace_ms,
 		},
 	};

@@ -422,7 +422,8 @@ FIXTURE_VARIANT_ADD(options, hand_over_after_abstaining)
 {
 	.tree = "A=0,8M B=1 B/x=0,8M B/y=1,24M",
 	.victims = "B/x",
-	.rule = { { .at = "", .abstain_level = 1, .calls = "run(A,B)->abstain" },
+	.rule = { { .at = "", .abstain_level = 1, .abstained = 1,
+		    .calls = "run(A,B)->abstain" },
 		  { .at = "B", .kills = 1, .calls = "run(B/x,B/y)->B/x" } },
 };
 

@@ -46,6 +46,7 @@ FIXTURE_VARIANT(task_stage)
 	const char *tree;
 	struct leaf_task task[NR_TASKS];
 	const char *policy_at;	/* a policy for memcgs; NULL: none */
+	__u32 policy_flags;
 	__u32 abstain_level;	/* ... that abstains */
 	const char *at;		/* the policy for tasks */
 	const char *outer_at;	/* a second one, which must not be asked */
@@ -126,6 +127,22 @@ FIXTURE_VARIANT_ADD(task_stage, tenant_of_the_picked_task) {
 	.at = "A", .victim = 2, .seen = BIT(1) | BIT(2), .level = 2,
 };
 
+/* Whoever abstained above it is not asked again: not for its KILL_ALL ... */
+FIXTURE_VARIANT_ADD(task_stage, tenant_of_the_picked_task_and_kill_all_above) {
+	.tree = "A=0 B=1",
+	.task = { { "A", 8 }, { "A", 16 }, { "A", 48 }, { "B", 24 } },
+	.policy_at = "", .policy_flags = BPF_F_OOM_POLICY_KILL_ALL, .abstain_level = 1,
+	.at = "A", .victim = 1, .seen = ALL(3), .level = 2, .fallbacks = 1,
+};
+
+/* ... and not about the tenant's children, all of whose tasks are ranked. */
+FIXTURE_VARIANT_ADD(task_stage, tenant_of_the_picked_task_ranks_its_subtree) {
+	.tree = "A=0 A/x=0 A/y=1 B=1",
+	.task = { { "A/x", 48 }, { "A/x", 8 }, { "A/y", 24 }, { "A/y", 4 }, { "B", 16 } },
+	.policy_at = "", .abstain_level = 1,
+	.at = "A", .victim = 4, .seen = ALL(4), .level = 2, .fallbacks = 1,
+};
+
 FIXTURE_VARIANT_ADD(task_stage, unkillable_is_not_shown) {
 	.tree = "A=0",
 	.task = { { "A", 4, -1000 }, { "A", 32 }, { "A", 8, -1000 }, { "A", 16, -999 } },
@@ -174,7 +191,7 @@ FIXTURE_VARIANT_ADD(task_stage, abstain_in_the_leaf_stays_there) {
 	.tree = "A=1 B=0",
 	.task = { { "A", 64 }, { "B", 8 }, { "B", 32 } },
 	.policy_at = "", .at = "", .mode = SAY_ABSTAIN, .victim = 3,
-	.seen = BIT(2) | BIT(3), .level = 2,
+	.seen = BIT(2) | BIT(3), .level = 2, .fallbacks = 1,
 };
 
 FIXTURE_VARIANT_ADD(task_stage, not_asked_where_memcgs_abstained) {
@@ -243,6 +260,7 @@ FIXTURE_SETUP(task_stage)
 	if (variant->policy_at) {
 		self->policy_link = attach_with(self->policy->progs.compare,
 						variant->policy_at,
+						.flags = variant->policy_flags,
 						.budget_us = NO_BUDGET_US);
 		ASSERT_NE(NULL, self->policy_link);
 	}
@@ -344,6 +362,8 @@ TEST_F_TIMEOUT(task_stage, victim, TEST_TIMEOUT_S)
 
 	if (variant->victim) {
 		EXPECT_LE(1U, self->policy->bss->nr_victims);
+		if (!variant->limit)
+			EXPECT_EQ(1U, self->policy->bss->nr_victims);
 		EXPECT_EQ((int)variant->victim,
 			  number_of(self->pid, self->policy->bss->victims[0]));
 	} else {

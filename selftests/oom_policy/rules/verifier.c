@@ -69,6 +69,9 @@ static const struct {
 
 	{ "update_map", BAD_HELPER " bpf_map_update_elem" },
 	{ "iterate_bits", "bpf_iter_bits_new is not allowed" },
+	{ "call_what_is_not_listed", "bpf_preempt_disable is not allowed" },
+	{ "start_timer", BAD_HELPER " bpf_timer_start" },
+	{ "tail_call", BAD_HELPER " bpf_tail_call" },
 
 	{ "kill_from_syscall", NULL },
 	{ "kill_from_sleepable", "bpf_oom_policy_kill is not allowed" },

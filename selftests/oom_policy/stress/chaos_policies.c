@@ -19,7 +19,7 @@
 #include "rehearse.h"
 
 #define NR_SLOTS	6
-#define NO_BUDGET_US	(600 * 1000 * 1000)
+#define NO_BUDGET_US	(10 * 1000 * 1000)
 #define PIN_DIR		"/sys/fs/bpf/"
 #define SYSCTL		"/proc/sys/vm/oom_policy_enabled"
 

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Programs that are replaced while they are asked: an event and a rehearsal go on with
+ * the one that they began with, and BPF_LINK_UPDATE waits for them.
+ */
+#include <pthread.h>
+#include <stdbool.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "kselftest_harness.h"
+#include "policy.h"
+#include "rehearse.h"
+#include "progs/task_calls.h"
+#include "task_stage.skel.h"
+
+#define ROUNDS	3
+
+/* Two programs that differ in what they keep in a scratch word. */
+FIXTURE(update)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct task_stage *judge[2];
+	struct bpf_link *link;
+	pthread_t replacer;
+	bool stop;
+	int updates;
+};
+
+FIXTURE_SETUP(update)
+{
+	int n;
+
+	ASSERT_EQ(0, protect_ancestors());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=0,2M,x4 B=0,2M,x4 C=0,2M,x4"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	for (n = 0; n < 2; n++) {
+		self->judge[n] = task_stage__open_and_load();
+		ASSERT_NE(NULL, self->judge[n]);
+		self->judge[n]->bss->mode = TAKE_SMALLEST_SLOWLY;
+		self->judge[n]->bss->salt = (n + 1ULL) << 32;
+	}
+	self->link = attach_with(self->judge[0]->progs.judge, "",
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+}
+
+FIXTURE_TEARDOWN(update)
+{
+	bpf_link__destroy(self->link);
+	task_stage__destroy(self->judge[0]);
+	task_stage__destroy(self->judge[1]);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+static void *replace_on_and_on(void *arg)
+{
+	FIXTURE_DATA(update) *self = arg;
+	struct task_stage *next;
+
+	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
+		next = self->judge[(self->updates + 1) % 2];
+		if (bpf_link__update_program(self->link, next->progs.judge))
+			break;
+		self->updates++;
+	}
+	return NULL;
+}
+
+static void replace_until_done(struct __test_metadata *_metadata,
+			       FIXTURE_DATA(update) *self)
+{
+	__atomic_store_n(&self->stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(self->replacer, NULL));
+}
+
+/* Of each round one of the two has had all the calls. */
+static void expect_one_judge(struct __test_metadata *_metadata, FIXTURE_DATA(update) *self)
+{
+	__u32 calls[2], n, i;
+
+	for (n = 0; n < 2; n++) {
+		calls[n] = self->judge[n]->bss->nr_calls;
+		for (i = 0; i < calls[n] && i < MAX_TASK_CALLS; i++) {
+			EXPECT_EQ(0U, self->judge[n]->bss->calls[i].cand[0].foreign);
+			EXPECT_EQ(0U, self->judge[n]->bss->calls[i].cand[1].foreign);
+		}
+		self->judge[n]->bss->nr_calls = 0;
+	}
+	EXPECT_LT(0U, calls[0] + calls[1]);
+	EXPECT_TRUE(!calls[0] || !calls[1])
+		TH_LOG("%u calls of one program and %u of the other", calls[0], calls[1]);
+}
+
+TEST_F_TIMEOUT(update, one_program_judges_an_event, TEST_TIMEOUT_S)
+{
+	__u32 n;
+
+	ASSERT_EQ(0, pthread_create(&self->replacer, NULL, replace_on_and_on, self));
+	for (n = 1; n <= ROUNDS; n++) {
+		ASSERT_EQ(0, policy_event(self->policy));
+		EXPECT_EQ(n, self->policy->bss->nr_victims);
+		expect_one_judge(_metadata, self);
+	}
+	replace_until_done(_metadata, self);
+	EXPECT_LT(0, self->updates);
+}
+
+TEST_F_TIMEOUT(update, one_program_judges_a_rehearsal, TEST_TIMEOUT_S)
+{
+	static struct rehearsed said;
+	const __u64 scope = cgroup_id("");
+	int n;
+
+	ASSERT_EQ(0, pthread_create(&self->replacer, NULL, replace_on_and_on, self));
+	for (n = 0; n < ROUNDS; n++) {
+		/* The policy for memcgs that is rehearsed leaves the task to the link. */
+		ASSERT_EQ(0, rehearse_select(bpf_program__fd(self->policy->progs.compare),
+					     scope, &said));
+		EXPECT_EQ(0, said.retval);
+		expect_one_judge(_metadata, self);
+	}
+	replace_until_done(_metadata, self);
+	EXPECT_LT(0, self->updates);
+}
+
+int main(int argc, char **argv)
+{
+	require_bare_machine();
+	return test_harness_run(argc, argv);
+}
