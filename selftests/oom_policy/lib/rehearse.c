@@ -25,7 +25,7 @@ int rehearse_select(int prog_fd, __u64 scope, struct rehearsed *said)
 	return 0;
 }
 
-int rehearse_compare(int prog_fd, __u64 id_1, __u64 id_2, __u32 *ns)
+int rehearse_compare(int prog_fd, __u64 id_1, __u64 id_2, __u32 *verdict, __u32 *ns)
 {
 	struct bpf_oom_ctx in = { .cgroup_id_1 = id_1, .cgroup_id_2 = id_2 }, out;
 
@@ -34,7 +34,8 @@ int rehearse_compare(int prog_fd, __u64 id_1, __u64 id_2, __u32 *ns)
 
 	if (bpf_prog_test_run_opts(prog_fd, &opts))
 		return -1;
+	*verdict = opts.retval;
 	if (ns)
 		*ns = opts.duration;
-	return opts.retval;
+	return 0;
 }

@@ -20,7 +20,7 @@ struct rehearsed {
 /* A selection below @scope, a cgroup id. */
 int rehearse_select(int prog_fd, __u64 scope, struct rehearsed *said);
 
-/* One comparison: the verdict. @ns: how long one of a few took; NULL: one is enough. */
-int rehearse_compare(int prog_fd, __u64 id_1, __u64 id_2, __u32 *ns);
+/* One comparison. @ns: how long one of a few took; NULL: one is enough. */
+int rehearse_compare(int prog_fd, __u64 id_1, __u64 id_2, __u32 *verdict, __u32 *ns);
 
 #endif /* SELFTESTS_OOM_POLICY_REHEARSE_H */

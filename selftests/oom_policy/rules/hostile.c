@@ -43,9 +43,9 @@ struct machine {
 static __u64 run_ns(struct __test_metadata *_metadata, const struct bpf_program *prog,
 		    __u64 id_1, __u64 id_2)
 {
-	__u32 ns;
+	__u32 verdict, ns;
 
-	ASSERT_LE(0, rehearse_compare(bpf_program__fd(prog), id_1, id_2, &ns));
+	ASSERT_EQ(0, rehearse_compare(bpf_program__fd(prog), id_1, id_2, &verdict, &ns));
 	return ns;
 }
 

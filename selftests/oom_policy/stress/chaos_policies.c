@@ -249,10 +249,10 @@ static bool may_be_refused(void)
 
 static int try_compare(void)
 {
-	const int verdict = rehearse_compare(hostile_fd(), pick_id(PICK(places)),
-					     pick_id(PICK(places)), NULL);
+	__u32 verdict;
 
-	if (verdict < 0) {
+	if (rehearse_compare(hostile_fd(), pick_id(PICK(places)), pick_id(PICK(places)),
+			     &verdict, NULL)) {
 		if (!may_be_refused())
 			surprise(errno);
 		return -1;
