@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What the files of "bpftool oom" share: oom.c has the commands that attach and
- * set, oom_tree.c those that rehearse, oom_monitor.c the one that waits, and
- * oom_lookup.c finds cgroups, links and programs for them all.
+ * What the files of "bpftool oom" share. oom.c has the table of commands, and each
+ * command is in a file of its name; oom_attach.c has also detach and replace. What
+ * they stand on: oom_cgroup.c finds cgroups, oom_link.c links, oom_prog.c programs,
+ * and oom_rehearse.c runs a program to hear its verdict.
  *
  * Functions that return int give 0 or more, or -1 with the reason already told
  * by p_err(), unless they say otherwise.
@@ -21,12 +22,13 @@
 /* Of cgroups or of tasks, whichever there is. */
 #define OOM_ANY_TYPE	__MAX_BPF_ATTACH_TYPE
 
-/* A path is from the root of cgroup v2: "/" is the root. */
+/* oom_cgroup.c. A path is from the root of cgroup v2: "/" is the root. */
 struct oom_cgroup {
 	char *path;
 	__u64 id;
 };
 
+int oom_cgroup_mount(void);
 int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup);
 void oom_cgroup_free(struct oom_cgroup *cgroup);
 char *oom_cgroup_path(__u64 id);
@@ -35,6 +37,7 @@ int oom_cgroup_open(const char *path);
 bool oom_path_below(const char *path, const char *above);
 int __printf(1, 2) oom_printf(const char *fmt, ...);
 void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path);
+void oom_cgroup_done(void);
 
 /* A child of a cgroup: what it holds, and why it would take no part. */
 struct oom_child {
@@ -50,7 +53,7 @@ void oom_children_free(struct oom_child *children, int nr);
 bool oom_child_fill(struct oom_child *child);
 __u64 oom_cgroup_number(const char *path, const char *file);
 
-/* A link; @path is NULL once it is detached. */
+/* oom_link.c. A link; @path is NULL once it is detached. */
 struct oom_policy {
 	struct bpf_link_info info;
 	char *path;
@@ -59,9 +62,20 @@ struct oom_policy {
 int oom_policies(const struct oom_policy **policies);
 const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type);
 const struct oom_policy *oom_policy_ruling(const char *path, __u32 attach_type);
-void oom_lookup_done(void);
+void oom_link_done(void);
+struct hashmap *oom_link_pins(void);
 
-/* A program as the user has named it. */
+/* What the bits of bpf_link_info.oom_policy.flags are called. */
+#define OOM_NR_FLAGS	3
+
+struct oom_flag {
+	const char *name;
+	__u32 bit;
+};
+
+extern const struct oom_flag oom_flags[OOM_NR_FLAGS];
+
+/* oom_prog.c. A program as the user has named it. */
 struct oom_prog_arg {
 	enum { OOM_PROG_ID, OOM_PROG_PINNED, OOM_PROG_FILE } kind;
 	const char *text;
@@ -70,6 +84,7 @@ struct oom_prog_arg {
 
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg);
 int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities);
+void oom_prog_name(__u32 id, char *name, size_t size);
 int oom_parse_u32(const char *text, const char *what, __u32 *value);
 
 /* A program that compares. Its fds are -1 unless open. */
@@ -88,10 +103,33 @@ int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_typ
 void oom_judge_close(struct oom_judge *judge);
 bool oom_priority_get(const struct oom_judge *judge, __u64 id, __s64 *priority);
 
+/* oom_rehearse.c. A command line that ends in [CGROUP] [prog PROG]. */
+int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
+		   const struct oom_prog_arg **given);
+int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
+		    struct oom_prog_arg *arg, const struct oom_prog_arg **given);
+
+int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_prog_arg *arg,
+		  __u32 attach_type);
+void oom_judge_json(const struct oom_judge *judge);
+void oom_judge_plain(const struct oom_judge *judge);
+int oom_run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b);
+int oom_run_if_there(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b);
+const char *oom_verdict_name(int verdict);
+struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_child *b);
+void oom_child_json(const struct oom_judge *judge, const struct oom_child *child);
+void oom_explain_test_run(const struct oom_judge *judge, int err, const char *path);
+
+/* The commands. */
+int oom_do_show(int argc, char **argv);
+int oom_do_attach(int argc, char **argv);
+int oom_do_detach(int argc, char **argv);
+int oom_do_replace(int argc, char **argv);
 int oom_do_compare(int argc, char **argv);
 int oom_do_rank(int argc, char **argv);
 int oom_do_select(int argc, char **argv);
 int oom_do_check(int argc, char **argv);
+int oom_do_priority(int argc, char **argv);
 int oom_do_monitor(int argc, char **argv);
 
 /*

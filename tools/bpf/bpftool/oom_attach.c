@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Putting OOM policies in their place: "attach", "detach" and "replace".
+ *
+ * Everything that can be refused is refused before anything is changed.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/bpf_oom_policy.h>
+#include <linux/magic.h>
+
+#include <bpf/bpf.h>
+#include <bpf/hashmap.h>
+#include <bpf/libbpf.h>
+
+#include "json_writer.h"
+#include "main.h"
+#include "oom.h"
+
+#ifndef BPF_FS_MAGIC
+#define BPF_FS_MAGIC	0xcafe4a11
+#endif
+
+#define BPF_FS		"/sys/fs/bpf"
+
+static int parse_type(const char *text, __u32 *type)
+{
+	if (!strcmp(text, "memcg")) {
+		*type = BPF_OOM_POLICY;
+	} else if (!strcmp(text, "task")) {
+		*type = BPF_OOM_POLICY_TASK;
+	} else {
+		p_err("type is memcg or task, not '%s'", text);
+		return -1;
+	}
+	return 0;
+}
+
+static int parse_flags(char *text, __u32 *bits)
+{
+	char *name, *saved = NULL;
+	size_t i;
+
+	for (name = strtok_r(text, ",", &saved); name; name = strtok_r(NULL, ",", &saved)) {
+		for (i = 0; i < OOM_NR_FLAGS; i++)
+			if (!strcmp(name, oom_flags[i].name))
+				break;
+		if (i == OOM_NR_FLAGS) {
+			p_err("flags are memcg, kill_all and root_tasks, not '%s'", name);
+			return -1;
+		}
+		*bits |= oom_flags[i].bit;
+	}
+	return 0;
+}
+
+struct attach_args {
+	struct oom_prog_arg prog;
+	struct oom_cgroup cgroup;
+	__u32 type;
+	__u32 flags;
+	__u32 budget_us;
+	__u32 grace_ms;
+	const char *pin;
+	char default_pin[PATH_MAX];
+};
+
+/* A word that starts an option, so that the cgroup was left out. */
+static bool is_attach_option(const char *word)
+{
+	return !strcmp(word, "type") || !strcmp(word, "flags") ||
+	       !strcmp(word, "budget") || !strcmp(word, "grace") || !strcmp(word, "pin");
+}
+
+static int parse_attach_option(char *word, char *value, struct attach_args *args)
+{
+	if (!strcmp(word, "type"))
+		return parse_type(value, &args->type);
+	if (!strcmp(word, "flags"))
+		return parse_flags(value, &args->flags);
+	if (!strcmp(word, "budget"))
+		return oom_parse_u32(value, "budget, in microseconds,", &args->budget_us);
+	if (!strcmp(word, "grace"))
+		return oom_parse_u32(value, "grace, in milliseconds,", &args->grace_ms);
+	args->pin = value;
+	return 0;
+}
+
+static int parse_attach(int argc, char **argv, struct attach_args *args)
+{
+	const char *path = "/";
+
+	if (oom_prog_parse(&argc, &argv, &args->prog))
+		return -1;
+	if (argc && !is_attach_option(*argv))
+		path = GET_ARG();
+	while (argc) {
+		if (!is_attach_option(*argv)) {
+			p_err("what is '%s'? attach has the options type, flags, budget, grace and pin",
+			      *argv);
+			return -1;
+		}
+		if (argc < 2) {
+			p_err("'%s' wants a value", *argv);
+			return -1;
+		}
+		if (parse_attach_option(argv[0], argv[1], args))
+			return -1;
+		argc -= 2;
+		argv += 2;
+	}
+	return oom_cgroup_parse(path, &args->cgroup);
+}
+
+/* Without a pin a link would not outlive the command that made it. */
+static void choose_pin(struct attach_args *args)
+{
+	char *c;
+
+	if (args->pin)
+		return;
+	snprintf(args->default_pin, sizeof(args->default_pin), BPF_FS "/oom_policy%s%s",
+		 strcmp(args->cgroup.path, "/") ? args->cgroup.path : "/root",
+		 args->type == BPF_OOM_POLICY_TASK ? "/task" : "");
+	for (c = args->default_pin + strlen(BPF_FS) + 1; *c; c++)
+		if (*c == '/' || *c == '.')
+			*c = '_';
+	args->pin = args->default_pin;
+}
+
+static int check_pin(const char *pin)
+{
+	struct statfs fs;
+	char *copy, *dir;
+	int err = -1;
+
+	copy = strdup(pin);
+	if (!copy) {
+		p_err("mem alloc failed");
+		return -1;
+	}
+	dir = dirname(copy);
+	if (!access(pin, F_OK))
+		p_err("%s exists already: give another place with 'pin'", pin);
+	else if (statfs(dir, &fs))
+		p_err("cannot pin in directory %s: %s", dir, strerror(errno));
+	else if ((unsigned int)fs.f_type != BPF_FS_MAGIC)
+		p_err("%s is not in a BPF file system: mount -t bpf none " BPF_FS, pin);
+	else if (strchr(pin + strlen(dir), '.'))
+		p_err("a pin has no dot in its name: %s", pin);
+	else
+		err = 0;
+	free(copy);
+	return err;
+}
+
+static int check_slot(const struct attach_args *args)
+{
+	const struct oom_policy *list, *holder;
+	char name[MAX_PROG_FULL_NAME];
+
+	if (oom_policies(&list) < 0)
+		return -1;
+	holder = oom_policy_at(args->cgroup.path, args->type);
+	if (!holder)
+		return 0;
+	oom_prog_name(holder->info.prog_id, name, sizeof(name));
+	p_err("%s has an OOM policy already: %s (prog id %u) by link id %u; replace or detach it",
+	      args->cgroup.path, name, holder->info.prog_id, holder->info.id);
+	return -1;
+}
+
+static void explain_attach(const char *path, int err)
+{
+	switch (err) {
+	case EPERM:
+		p_err("no permission to attach an OOM policy: it takes CAP_SYS_ADMIN");
+		break;
+	case EOPNOTSUPP:
+		p_err("%s has no memory controller: enable it in cgroup.subtree_control of its parent%s",
+		      path, strcmp(path, "/") ? "" : " (is it on cgroup v1?)");
+		break;
+	case ENOENT:
+		p_err("%s is being removed", path);
+		break;
+	case EBUSY:
+		p_err("%s has got an OOM policy meanwhile", path);
+		break;
+	case ERANGE:
+		p_err("the grace is too long: the kernel takes 60000 milliseconds at most");
+		break;
+	case EINVAL:
+		p_err("the kernel does not attach this program to %s: another type, or an unknown option",
+		      path);
+		break;
+	default:
+		p_err("cannot attach to %s: %s", path, strerror(err));
+	}
+}
+
+static int attach(const struct attach_args *args, int prog_fd)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	int cgroup_fd, link_fd;
+
+	cgroup_fd = oom_cgroup_open(args->cgroup.path);
+	if (cgroup_fd < 0)
+		return -1;
+	opts.oom_policy.flags = args->flags;
+	opts.oom_policy.budget_us = args->budget_us;
+	opts.oom_policy.grace_ms = args->grace_ms;
+	link_fd = bpf_link_create(prog_fd, cgroup_fd, args->type, &opts);
+	close(cgroup_fd);
+	if (link_fd < 0) {
+		explain_attach(args->cgroup.path, -link_fd);
+		return -1;
+	}
+	if (bpf_obj_pin(link_fd, args->pin)) {
+		p_err("cannot pin %s: %s; nothing is attached", args->pin, strerror(errno));
+		close(link_fd);
+		return -1;
+	}
+	return link_fd;
+}
+
+/* One line of what has been done. */
+static void tell_link(const char *done, const struct oom_judge *judge, __u32 link_id,
+		      const struct oom_cgroup *cgroup, const char *pin)
+{
+	if (!json_output) {
+		oom_printf("%s %s (prog id %u) at %s, link id %u%s%s\n", done, judge->name,
+			   judge->id, cgroup->path, link_id, pin ? ", pinned " : "", pin ?: "");
+		return;
+	}
+	jsonw_start_object(json_wtr);
+	jsonw_string_field(json_wtr, "prog_name", judge->name);
+	jsonw_uint_field(json_wtr, "prog_id", judge->id);
+	jsonw_uint_field(json_wtr, "link_id", link_id);
+	oom_json_cgroup(json_wtr, "cgroup", cgroup->id, cgroup->path);
+	if (pin)
+		jsonw_string_field(json_wtr, "pinned", pin);
+	jsonw_end_object(json_wtr);
+}
+
+int oom_do_attach(int argc, char **argv)
+{
+	struct attach_args args = { .type = BPF_OOM_POLICY };
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+	struct oom_judge judge;
+	int link_fd, err = -1;
+
+	if (parse_attach(argc, argv, &args))
+		return -1;
+	choose_pin(&args);
+	if (check_slot(&args) || check_pin(args.pin) ||
+	    oom_judge_init(&judge, oom_prog_open(&args.prog, args.type, -1)))
+		goto out;
+
+	link_fd = attach(&args, judge.fd);
+	if (link_fd >= 0) {
+		bpf_link_get_info_by_fd(link_fd, &info, &len);
+		tell_link("attached", &judge, info.id, &args.cgroup, args.pin);
+		close(link_fd);
+		err = 0;
+	}
+	oom_judge_close(&judge);
+out:
+	oom_cgroup_free(&args.cgroup);
+	return err;
+}
+
+/* A link as the user has named it: by id, by pin, or by where it is attached. */
+struct target {
+	int fd;
+	struct bpf_link_info info;
+	struct oom_cgroup cgroup;	/* "?" and 0 once it is detached */
+};
+
+static int target_link(struct target *target, const char *what)
+{
+	__u32 len = sizeof(target->info);
+	const char *type;
+
+	if (get_fd_type(target->fd) != BPF_OBJ_LINK) {
+		p_err("%s is a pinned %s, not a link", what,
+		      get_fd_type_name(get_fd_type(target->fd)));
+		return -1;
+	}
+	if (bpf_link_get_info_by_fd(target->fd, &target->info, &len)) {
+		p_err("cannot look at %s: %s", what, strerror(errno));
+		return -1;
+	}
+	if (target->info.type != BPF_LINK_TYPE_OOM_POLICY) {
+		type = libbpf_bpf_link_type_str(target->info.type);
+		p_err("%s is a link of type %s, not of an OOM policy", what, type ?: "unknown");
+		return -1;
+	}
+	target->cgroup.id = target->info.oom_policy.cgroup_id;
+	target->cgroup.path = oom_cgroup_path(target->cgroup.id) ?: strdup("?");
+	return 0;
+}
+
+static int target_by_id(struct target *target, const char *text)
+{
+	char what[32];
+	__u32 id;
+
+	if (oom_parse_u32(text, "a link id", &id))
+		return -1;
+	target->fd = bpf_link_get_fd_by_id(id);
+	if (target->fd < 0) {
+		if (errno == ENOENT)
+			p_err("no link has the id %u", id);
+		else
+			p_err("cannot open the link with id %u: %s", id, strerror(errno));
+		return -1;
+	}
+	snprintf(what, sizeof(what), "link id %u", id);
+	return target_link(target, what);
+}
+
+static int target_by_pin(struct target *target, const char *path)
+{
+	target->fd = bpf_obj_get(path);
+	if (target->fd < 0) {
+		p_err("cannot open pinned link %s: %s", path, strerror(errno));
+		return -1;
+	}
+	return target_link(target, path);
+}
+
+static int target_by_cgroup(struct target *target, const char *text, __u32 type)
+{
+	const struct oom_policy *list, *policy, *ruling;
+	struct oom_cgroup cgroup;
+	char id[16];
+	int err = -1;
+
+	if (oom_cgroup_parse(text, &cgroup))
+		return -1;
+	if (oom_policies(&list) < 0)
+		goto out;
+	policy = oom_policy_at(cgroup.path, type);
+	ruling = oom_policy_ruling(cgroup.path, type);
+	if (policy) {
+		snprintf(id, sizeof(id), "%u", policy->info.id);
+		err = target_by_id(target, id);
+	} else {
+		p_err("no OOM policy%s is attached to %s%s%s",
+		      type == BPF_OOM_POLICY_TASK ? " of type task" : "", cgroup.path,
+		      ruling ? ": the one that rules there is attached to " : "",
+		      ruling ? ruling->path : "");
+	}
+out:
+	oom_cgroup_free(&cgroup);
+	return err;
+}
+
+static int target_parse(int *argc, char ***argv, struct target *target, __u32 type)
+{
+	const char *word = **argv;
+	bool by_id = !strcmp(word, "id"), pinned = !strcmp(word, "pinned");
+
+	target->fd = -1;
+	if (by_id || pinned) {
+		if (*argc < 2) {
+			p_err("'%s' wants the %s of a link", word, by_id ? "id" : "pin");
+			return -1;
+		}
+		(*argc)--;
+		(*argv)++;
+	}
+	word = **argv;
+	(*argc)--;
+	(*argv)++;
+	if (by_id)
+		return target_by_id(target, word);
+	return pinned ? target_by_pin(target, word) : target_by_cgroup(target, word, type);
+}
+
+static void target_close(struct target *target)
+{
+	if (target->fd >= 0)
+		close(target->fd);
+	oom_cgroup_free(&target->cgroup);
+}
+
+/* The option "type" comes last but says which link is meant: look for it first. */
+static int parse_last_type(int *argc, char **argv, __u32 *type)
+{
+	*type = BPF_OOM_POLICY;
+	if (*argc < 2 || strcmp(argv[*argc - 2], "type"))
+		return 0;
+	*argc -= 2;
+	return parse_type(argv[*argc + 1], type);
+}
+
+static int unpin(struct hashmap *pins, __u32 id)
+{
+	struct hashmap_entry *entry;
+
+	hashmap__for_each_key_entry(pins, entry, id) {
+		/* A bpffs that is mounted twice shows each pin twice. */
+		if (unlink(entry->pvalue) && errno != ENOENT) {
+			p_err("detached, but cannot remove the pin %s: %s",
+			      (char *)entry->pvalue, strerror(errno));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int detach_link(const struct target *target, struct hashmap *pins)
+{
+	struct oom_judge judge;
+	int err;
+
+	if (oom_judge_open(&judge, target->info.prog_id))
+		return -1;
+	err = bpf_link_detach(target->fd);
+	if (err)
+		p_err("cannot detach link id %u: %s", target->info.id, strerror(-err));
+	else
+		err = unpin(pins, target->info.id);
+	if (!err)
+		tell_link("detached", &judge, target->info.id, &target->cgroup, NULL);
+	oom_judge_close(&judge);
+	return err ? -1 : 0;
+}
+
+int oom_do_detach(int argc, char **argv)
+{
+	struct target target = { .fd = -1 };
+	struct hashmap *pins;
+	int err = -1;
+	__u32 type;
+
+	if (parse_last_type(&argc, argv, &type))
+		return -1;
+	if (!argc) {
+		p_err("which policy? a cgroup, 'id LINK_ID' or 'pinned FILE'");
+		return -1;
+	}
+	if (target_parse(&argc, &argv, &target, type))
+		goto out;
+	if (argc) {
+		BAD_ARG();
+		goto out;
+	}
+	pins = oom_link_pins();
+	if (!pins)
+		goto out;
+	err = detach_link(&target, pins);
+	delete_pinned_obj_table(pins);
+out:
+	target_close(&target);
+	return err;
+}
+
+static int replace_prog(const struct target *target, int old_fd, int new_fd)
+{
+	LIBBPF_OPTS(bpf_link_update_opts, opts);
+	int err;
+
+	opts.flags = BPF_F_REPLACE;
+	opts.old_prog_fd = old_fd;
+	err = bpf_link_update(target->fd, new_fd, &opts);
+	switch (err) {
+	case 0:
+		return 0;
+	case -EPERM:
+		p_err("the program of link id %u was replaced meanwhile", target->info.id);
+		break;
+	case -EINVAL:
+		p_err("link id %u takes no program of this type", target->info.id);
+		break;
+	case -ENOLINK:
+		p_err("link id %u is detached", target->info.id);
+		break;
+	default:
+		p_err("cannot replace the program of link id %u: %s", target->info.id,
+		      strerror(-err));
+	}
+	return -1;
+}
+
+int oom_do_replace(int argc, char **argv)
+{
+	struct target target = { .fd = -1 };
+	struct oom_judge old, new;
+	struct oom_prog_arg prog;
+	int err = -1;
+	__u32 type;
+
+	if (parse_last_type(&argc, argv, &type))
+		return -1;
+	if (argc < 2) {
+		p_err("which policy, and by which program? a cgroup or a link, then a program");
+		return -1;
+	}
+	if (target_parse(&argc, &argv, &target, type) || oom_prog_parse(&argc, &argv, &prog))
+		goto out;
+	if (argc) {
+		BAD_ARG();
+		goto out;
+	}
+	if (oom_judge_open(&old, target.info.prog_id))
+		goto out;
+	if (oom_judge_init(&new, oom_prog_open(&prog, target.info.oom_policy.attach_type,
+					       old.priorities)))
+		goto out_old;
+
+	err = replace_prog(&target, old.fd, new.fd);
+	if (!err)
+		tell_link("replaced by", &new, target.info.id, &target.cgroup, NULL);
+	oom_judge_close(&new);
+out_old:
+	oom_judge_close(&old);
+out:
+	target_close(&target);
+	return err;
+}

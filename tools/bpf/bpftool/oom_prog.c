@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * The programs of OOM policies: by id, by pin or from an object file, which is
+ * loaded; and their priorities, in a map of a certain name.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "main.h"
+#include "oom.h"
+
+#ifndef BPF_FS_MAGIC
+#define BPF_FS_MAGIC	0xcafe4a11
+#endif
+
+#define PRIORITY_MAP	"oom_priority"
+
+int oom_parse_u32(const char *text, const char *what, __u32 *value)
+{
+	unsigned long long number;
+	char *end;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || number > UINT_MAX) {
+		p_err("%s is a number up to %u, not '%s'", what, UINT_MAX, text);
+		return -1;
+	}
+	*value = number;
+	return 0;
+}
+
+int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg)
+{
+	bool by_id, pinned;
+
+	if (!*argc) {
+		p_err("which program? 'id ID', 'pinned FILE' or the name of an object file");
+		return -1;
+	}
+	by_id = !strcmp(**argv, "id");
+	pinned = !strcmp(**argv, "pinned");
+	if (by_id || pinned) {
+		if (*argc < 2) {
+			p_err("'%s' wants the %s of a program", **argv,
+			      by_id ? "id" : "pin");
+			return -1;
+		}
+		(*argc)--;
+		(*argv)++;
+	}
+	arg->kind = by_id ? OOM_PROG_ID : pinned ? OOM_PROG_PINNED : OOM_PROG_FILE;
+	arg->text = **argv;
+	(*argc)--;
+	(*argv)++;
+	return by_id ? oom_parse_u32(arg->text, "a program id", &arg->id) : 0;
+}
+
+static int check_prog_type(int fd, const char *what)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	const char *type;
+
+	if (bpf_prog_get_info_by_fd(fd, &info, &len)) {
+		p_err("%s is not a program", what);
+		return -1;
+	}
+	if (info.type == BPF_PROG_TYPE_OOM_POLICY)
+		return 0;
+	type = libbpf_bpf_prog_type_str(info.type);
+	p_err("%s is a program of type %s, not an OOM policy", what, type ?: "unknown");
+	return -1;
+}
+
+static int open_prog_id(__u32 id)
+{
+	char what[32];
+	int fd;
+
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0) {
+		if (errno == ENOENT)
+			p_err("no program has the id %u", id);
+		else
+			p_err("cannot open the program with id %u: %s", id, strerror(errno));
+		return -1;
+	}
+	snprintf(what, sizeof(what), "program id %u", id);
+	if (check_prog_type(fd, what)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int open_prog_pinned(const char *path)
+{
+	int fd = bpf_obj_get(path);
+
+	if (fd < 0) {
+		p_err("cannot open pinned program %s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (get_fd_type(fd) != BPF_OBJ_PROG) {
+		p_err("%s is a pinned %s, not a program", path,
+		      get_fd_type_name(get_fd_type(fd)));
+	} else if (!check_prog_type(fd, path)) {
+		return fd;
+	}
+	close(fd);
+	return -1;
+}
+
+/* The one policy of that type in an object; the other programs are left out. */
+static struct bpf_program *find_policy(struct bpf_object *obj, const char *file,
+				       __u32 attach_type)
+{
+	struct bpf_program *prog, *found = NULL;
+
+	bpf_object__for_each_program(prog, obj) {
+		if (bpf_program__type(prog) != BPF_PROG_TYPE_OOM_POLICY ||
+		    (attach_type != OOM_ANY_TYPE &&
+		     bpf_program__expected_attach_type(prog) != attach_type)) {
+			bpf_program__set_autoload(prog, false);
+			continue;
+		}
+		if (found) {
+			p_err("%s has two OOM policies, %s and %s: pin them with 'bpftool prog loadall' and name one",
+			      file, bpf_program__name(found), bpf_program__name(prog));
+			return NULL;
+		}
+		found = prog;
+	}
+	if (!found)
+		p_err("%s has no program in a section %s", file,
+		      attach_type == BPF_OOM_POLICY_TASK ? "oom_policy/task" : "oom_policy");
+	return found;
+}
+
+static bool is_priority_map(__u32 type, __u32 key_size, __u32 value_size)
+{
+	return type == BPF_MAP_TYPE_HASH && key_size == sizeof(__u64) &&
+	       value_size == sizeof(__s64);
+}
+
+/* What takes the place of a policy goes on with its priorities. */
+static void take_priorities(struct bpf_object *obj, int priorities)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, PRIORITY_MAP);
+
+	if (priorities >= 0 && map &&
+	    is_priority_map(bpf_map__type(map), bpf_map__key_size(map),
+			    bpf_map__value_size(map)))
+		bpf_map__reuse_fd(map, priorities);
+}
+
+static void explain_load(const char *file, int err)
+{
+	if (err == EPERM)
+		p_err("no permission to load %s: it takes CAP_BPF and CAP_PERFMON", file);
+	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_OOM_POLICY, NULL) == 0)
+		p_err("this kernel has no OOM policies: it needs CONFIG_BPF_OOM_POLICY=y");
+	else
+		p_err("the kernel refuses %s: %s (option -d shows why)", file, strerror(err));
+}
+
+static int load_file(const char *file, __u32 attach_type, int priorities)
+{
+	struct bpf_program *prog;
+	struct bpf_object *obj;
+	int fd = -1, err;
+
+	obj = bpf_object__open_file(file, NULL);
+	if (!obj) {
+		p_err("cannot read %s as a BPF object file: %s", file,
+		      errno >= __LIBBPF_ERRNO__START || errno == EINVAL ? "it is none" :
+		      strerror(errno));
+		return -1;
+	}
+	prog = find_policy(obj, file, attach_type);
+	if (!prog)
+		goto out;
+	take_priorities(obj, priorities);
+	set_max_rlimit();
+	err = bpf_object__load(obj);
+	if (err) {
+		explain_load(file, -err);
+		goto out;
+	}
+	fd = fcntl(bpf_program__fd(prog), F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		p_err("cannot keep %s: %s", file, strerror(errno));
+out:
+	bpf_object__close(obj);
+	return fd;
+}
+
+/*
+ * The program, loaded if it has to be. @attach_type: which one of an object file;
+ * @priorities: the map that the program of an object file shall use, or -1.
+ */
+int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities)
+{
+	libbpf_print_fn_t print;
+	struct statfs fs;
+	int fd;
+
+	switch (arg->kind) {
+	case OOM_PROG_ID:
+		return open_prog_id(arg->id);
+	case OOM_PROG_PINNED:
+		return open_prog_pinned(arg->text);
+	default:
+		break;
+	}
+
+	if (statfs(arg->text, &fs)) {
+		p_err("cannot read %s: %s", arg->text, strerror(errno));
+		return -1;
+	}
+	if ((unsigned int)fs.f_type == BPF_FS_MAGIC)
+		return open_prog_pinned(arg->text);
+
+	/* We say it in one sentence; the library would add its own. */
+	print = libbpf_set_print(NULL);
+	if (verifier_logs)
+		libbpf_set_print(print);
+	fd = load_file(arg->text, attach_type, priorities);
+	libbpf_set_print(print);
+	return fd;
+}
+
+/* Look for the map by its name among those of the program. */
+static void find_priorities(struct oom_judge *judge, __u32 nr_maps)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info), i;
+	__u32 *ids;
+
+	ids = calloc(nr_maps ?: 1, sizeof(*ids));
+	if (!ids)
+		return;
+	info.nr_map_ids = nr_maps;
+	info.map_ids = ptr_to_u64(ids);
+	if (bpf_prog_get_info_by_fd(judge->fd, &info, &len))
+		info.nr_map_ids = 0;
+
+	for (i = 0; i < info.nr_map_ids && judge->priorities < 0; i++) {
+		struct bpf_map_info map = {};
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+
+		len = sizeof(map);
+		if (fd < 0)
+			continue;
+		if (bpf_map_get_info_by_fd(fd, &map, &len) || strcmp(map.name, PRIORITY_MAP)) {
+			close(fd);
+		} else if (is_priority_map(map.type, map.key_size, map.value_size)) {
+			judge->priorities = fd;
+		} else {
+			judge->odd_priorities = true;
+			close(fd);
+		}
+	}
+	free(ids);
+}
+
+/* The judge owns @fd from here on, whatever the outcome. */
+int oom_judge_init(struct oom_judge *judge, int fd)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	memset(judge, 0, sizeof(*judge));
+	judge->fd = fd;
+	judge->priorities = -1;
+	if (fd < 0)
+		return -1;
+	if (bpf_prog_get_info_by_fd(fd, &info, &len)) {
+		p_err("cannot look at the program: %s", strerror(errno));
+		oom_judge_close(judge);
+		return -1;
+	}
+	judge->id = info.id;
+	get_prog_full_name(&info, fd, judge->name, sizeof(judge->name));
+	find_priorities(judge, info.nr_map_ids);
+	return 0;
+}
+
+int oom_judge_open(struct oom_judge *judge, __u32 prog_id)
+{
+	return oom_judge_init(judge, open_prog_id(prog_id));
+}
+
+/* The program that compares the children of the cgroup, or the tasks below it. */
+int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_type)
+{
+	const struct oom_policy *list, *ruling;
+
+	judge->fd = -1;
+	judge->priorities = -1;
+	if (oom_policies(&list) < 0)
+		return -1;
+	ruling = oom_policy_ruling(path, BPF_OOM_POLICY);
+	if (!ruling && attach_type == OOM_ANY_TYPE)
+		ruling = oom_policy_ruling(path, BPF_OOM_POLICY_TASK);
+	if (!ruling) {
+		p_err("no OOM policy rules in %s: attach one there or above it", path);
+		return -1;
+	}
+	if (oom_judge_open(judge, ruling->info.prog_id))
+		return -1;
+	judge->policy = ruling;
+	return 0;
+}
+
+void oom_judge_close(struct oom_judge *judge)
+{
+	if (judge->priorities >= 0)
+		close(judge->priorities);
+	if (judge->fd >= 0)
+		close(judge->fd);
+	judge->priorities = -1;
+	judge->fd = -1;
+}
+
+/* False and 0 if none is set. */
+bool oom_priority_get(const struct oom_judge *judge, __u64 id, __s64 *priority)
+{
+	*priority = 0;
+	return judge->priorities >= 0 &&
+	       !bpf_map_lookup_elem(judge->priorities, &id, priority);
+}
+
+void oom_prog_name(__u32 id, char *name, size_t size)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	int fd;
+
+	snprintf(name, size, "?");
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return;
+	if (!bpf_prog_get_info_by_fd(fd, &info, &len))
+		get_prog_full_name(&info, fd, name, size);
+	close(fd);
+}

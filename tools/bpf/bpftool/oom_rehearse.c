@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * What the rehearsals of OOM policies on the live tree of cgroups share: which
+ * program judges, one run of it for two cgroups, and who dies first by its verdict.
+ * The kernel runs it by BPF_PROG_TEST_RUN; nobody is killed, nothing is counted.
+ *
+ * A command first finds out everything and then prints, so that an error is all
+ * that comes out if there is one.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <linux/bpf_oom_policy.h>
+
+#include <bpf/bpf.h>
+
+#include "json_writer.h"
+#include "main.h"
+#include "oom.h"
+
+static const char * const verdict_names[] = {
+	[BPF_OOM_EQUAL]		= "equal",
+	[BPF_OOM_FIRST]		= "first",
+	[BPF_OOM_SECOND]	= "second",
+	[BPF_OOM_ABSTAIN]	= "abstain",
+};
+
+const char *oom_verdict_name(int verdict)
+{
+	return verdict < (int)ARRAY_SIZE(verdict_names) ? verdict_names[verdict] : "?";
+}
+
+/*
+ * The program that rules in @path, or the one that was named. That one, if it is
+ * loaded here, goes by the priorities of the ruling one.
+ */
+int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_prog_arg *arg,
+		  __u32 attach_type)
+{
+	const struct oom_policy *list, *ruling;
+	struct oom_judge old = { .fd = -1, .priorities = -1 };
+	int err;
+
+	if (!arg)
+		return oom_judge_ruling(judge, path, attach_type);
+	if (oom_policies(&list) < 0)
+		return -1;
+	ruling = oom_policy_ruling(path, BPF_OOM_POLICY);
+	if (ruling && oom_judge_open(&old, ruling->info.prog_id))
+		return -1;
+	err = oom_judge_init(judge, oom_prog_open(arg, attach_type, old.priorities));
+	if (!err && ruling && judge->id == ruling->info.prog_id)
+		judge->policy = ruling;
+	oom_judge_close(&old);
+	return err;
+}
+
+/* [prog PROG] at the end of a command line. */
+int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
+		   const struct oom_prog_arg **given)
+{
+	*given = NULL;
+	if (!argc)
+		return 0;
+	if (strcmp(*argv, "prog")) {
+		p_err("what is '%s'? the one option here is prog", *argv);
+		return -1;
+	}
+	argc--;
+	argv++;
+	if (oom_prog_parse(&argc, &argv, arg))
+		return -1;
+	*given = arg;
+	return argc ? BAD_ARG() : 0;
+}
+
+int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
+		    struct oom_prog_arg *arg, const struct oom_prog_arg **given)
+{
+	const char *path = "/";
+
+	if (argc && strcmp(*argv, "prog"))
+		path = GET_ARG();
+	if (oom_parse_prog(argc, argv, arg, given))
+		return -1;
+	return oom_cgroup_parse(path, scope);
+}
+
+void oom_explain_test_run(const struct oom_judge *judge, int err, const char *path)
+{
+	switch (err) {
+	case EPERM:
+		p_err("no permission to run %s: it takes CAP_SYS_ADMIN", judge->name);
+		break;
+	case ENOENT:
+		p_err("%s has been removed meanwhile", path);
+		break;
+	case EOPNOTSUPP:
+		p_err("%s has no memory controller", path);
+		break;
+	default:
+		p_err("cannot rehearse %s (prog id %u): %s", judge->name, judge->id,
+		      strerror(err));
+	}
+}
+
+/* All that is compared here has a memory controller. */
+static void explain_compare(const struct oom_judge *judge, int err, const char *a,
+			    const char *b)
+{
+	if (err == EOPNOTSUPP)
+		p_err("%s (prog id %u) compares processes, not cgroups", judge->name, judge->id);
+	else if (err == ENOENT || err == EXDEV)
+		p_err("%s or %s has been removed meanwhile", a, b);
+	else
+		oom_explain_test_run(judge, err, a);
+}
+
+/* The verdict, or -errno without a word; notes what the program has seen. */
+static int ask(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	struct bpf_oom_ctx ctx = { .cgroup_id_1 = a->id, .cgroup_id_2 = b->id };
+	struct bpf_oom_ctx seen = {};
+	int err;
+
+	opts.ctx_in = &ctx;
+	opts.ctx_size_in = sizeof(ctx);
+	opts.ctx_out = &seen;
+	opts.ctx_size_out = sizeof(seen);
+	err = bpf_prog_test_run_opts(judge->fd, &opts);
+	if (err)
+		return err;
+	a->usage = seen.usage_1;
+	a->swap = seen.swap_1;
+	b->usage = seen.usage_2;
+	b->swap = seen.swap_2;
+	return opts.retval;
+}
+
+static int told(const struct oom_judge *judge, int verdict, const struct oom_child *a,
+		const struct oom_child *b)
+{
+	if (verdict >= 0)
+		return verdict;
+	explain_compare(judge, -verdict, a->path, b->path);
+	return -1;
+}
+
+int oom_run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
+{
+	return told(judge, ask(judge, a, b), a, b);
+}
+
+/* The same for one pair of many: ABSTAIN, which contradicts nobody, if one is gone. */
+int oom_run_if_there(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
+{
+	int verdict = ask(judge, a, b);
+
+	if (verdict == -ENOENT || verdict == -EXDEV)
+		return BPF_OOM_ABSTAIN;
+	return told(judge, verdict, a, b);
+}
+
+/* The kernel's own rule for equals. */
+static bool tie_goes_first(const struct oom_child *a, const struct oom_child *b)
+{
+	if (a->usage != b->usage)
+		return a->usage > b->usage;
+	if (a->swap != b->swap)
+		return a->swap > b->swap;
+	return a->id < b->id;
+}
+
+/* Who dies first of two; NULL if the program leaves it to oom_badness(). */
+struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_child *b)
+{
+	switch (verdict) {
+	case BPF_OOM_FIRST:
+		return a;
+	case BPF_OOM_SECOND:
+		return b;
+	case BPF_OOM_EQUAL:
+		return tie_goes_first(a, b) ? a : b;
+	default:
+		return NULL;
+	}
+}
+
+void oom_judge_json(const struct oom_judge *judge)
+{
+	jsonw_string_field(json_wtr, "prog_name", judge->name);
+	jsonw_uint_field(json_wtr, "prog_id", judge->id);
+	if (judge->policy)
+		jsonw_string_field(json_wtr, "attached_to", judge->policy->path);
+	else
+		jsonw_null_field(json_wtr, "attached_to");
+}
+
+void oom_judge_plain(const struct oom_judge *judge)
+{
+	oom_printf("%s (prog id %u)", judge->name, judge->id);
+	if (judge->policy)
+		oom_printf(", attached to %s", judge->policy->path);
+	else
+		oom_printf(", not attached");
+}
+
+void oom_child_json(const struct oom_judge *judge, const struct oom_child *child)
+{
+	__s64 priority;
+	bool set;
+
+	oom_json_cgroup(json_wtr, "cgroup", child->id, child->path);
+	jsonw_lluint_field(json_wtr, "usage", child->usage);
+	jsonw_lluint_field(json_wtr, "swap", child->swap);
+	if (judge->priorities >= 0) {
+		set = oom_priority_get(judge, child->id, &priority);
+		jsonw_int_field(json_wtr, "priority", priority);
+		jsonw_bool_field(json_wtr, "priority_set", set);
+	}
+	jsonw_bool_field(json_wtr, "eligible", !child->out);
+	if (child->out)
+		jsonw_string_field(json_wtr, "reason", child->out);
+}
