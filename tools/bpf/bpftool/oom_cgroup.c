@@ -62,6 +62,11 @@ static int open_mount(void)
 	return mount_fd < 0 ? -1 : 0;
 }
 
+/**
+ * oom_cgroup_mount() - find where cgroup v2 is mounted
+ *
+ * Return: 0, or -1 with the reason told.
+ */
 int oom_cgroup_mount(void)
 {
 	if (!open_mount())
@@ -118,7 +123,14 @@ static char *path_of_fd(int fd)
 	return strdup(full[len] ? full + len : "/");
 }
 
-/* NULL if no cgroup has that id any more; says nothing. */
+/**
+ * oom_cgroup_path() - the path of a cgroup
+ * @id: its id
+ *
+ * Says nothing.
+ *
+ * Return: its path, for free(); NULL if no cgroup has that id any more.
+ */
 char *oom_cgroup_path(__u64 id)
 {
 	struct cgroup_handle h;
@@ -136,7 +148,12 @@ char *oom_cgroup_path(__u64 id)
 	return path;
 }
 
-/* For people: the path, or the id of one that has gone. */
+/**
+ * oom_cgroup_name() - what to call a cgroup in front of people
+ * @id: its id
+ *
+ * Return: its path, or its id if it has gone; for free(), NULL without memory.
+ */
 char *oom_cgroup_name(__u64 id)
 {
 	char *path = oom_cgroup_path(id);
@@ -146,9 +163,14 @@ char *oom_cgroup_name(__u64 id)
 	return path;
 }
 
-/*
- * printf() for all that has names in it: a tenant chooses those of its cgroups and
- * processes, and must not get at the terminal of whoever looks at them.
+/**
+ * oom_printf() - printf() for all that has names in it
+ * @fmt: as of printf()
+ *
+ * A tenant chooses the names of its cgroups and processes, and must not get at the
+ * terminal of whoever looks at them.
+ *
+ * Return: as of printf().
  */
 int oom_printf(const char *fmt, ...)
 {
@@ -169,6 +191,13 @@ int oom_printf(const char *fmt, ...)
 	return n;
 }
 
+/**
+ * oom_json_cgroup() - a cgroup as two fields of JSON
+ * @wtr: writes them
+ * @key: name of the first; that of the second has _id at its end
+ * @id: its id
+ * @path: its path, NULL if it has gone
+ */
 void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path)
 {
 	char id_key[64];
@@ -193,7 +222,13 @@ static void explain_no_cgroup(const char *arg)
 		p_err("%s is not a cgroup: cgroup v2 is mounted at %s", arg, mount_point);
 }
 
-/* From the mount point on, or from the root of cgroup v2 with or without a slash. */
+/**
+ * oom_cgroup_parse() - the cgroup that the user has named
+ * @arg: from the mount point on, or from the root with or without a slash
+ * @cgroup: path and id; oom_cgroup_free() ends it
+ *
+ * Return: 0, or -1 with the reason told and nothing to free.
+ */
 int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup)
 {
 	char full[PATH_MAX];
@@ -243,12 +278,22 @@ int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup)
 	return cgroup->path ? 0 : -1;
 }
 
+/**
+ * oom_cgroup_free() - end of what oom_cgroup_parse() found
+ * @cgroup: may be empty
+ */
 void oom_cgroup_free(struct oom_cgroup *cgroup)
 {
 	free(cgroup->path);
 	cgroup->path = NULL;
 }
 
+/**
+ * oom_cgroup_open() - open the directory of a cgroup
+ * @path: from the root of cgroup v2
+ *
+ * Return: the file descriptor, or -1 with the reason told.
+ */
 int oom_cgroup_open(const char *path)
 {
 	char *full = full_path(path, "");
@@ -262,7 +307,13 @@ int oom_cgroup_open(const char *path)
 	return fd;
 }
 
-/* At @above or anywhere below it. */
+/**
+ * oom_path_below() - where a cgroup is
+ * @path: of the cgroup
+ * @above: path of another
+ *
+ * Return: whether the cgroup is the other or anywhere below it.
+ */
 bool oom_path_below(const char *path, const char *above)
 {
 	const size_t len = strlen(above);
@@ -303,7 +354,13 @@ static bool read_number(const char *path, const char *file, __u64 *value)
 	return found;
 }
 
-/* 0 if there is no such file, or no number in it. */
+/**
+ * oom_cgroup_number() - the first number in a file of a cgroup
+ * @path: of the cgroup
+ * @file: its name
+ *
+ * Return: the number; 0 if there is no such file, or no number in it.
+ */
 __u64 oom_cgroup_number(const char *path, const char *file)
 {
 	__u64 value;
@@ -381,7 +438,12 @@ static bool has_killable(const char *path)
 	return found;
 }
 
-/* False if it has no memory controller. */
+/**
+ * oom_child_fill() - see what a cgroup holds and whether it takes part
+ * @child: has its path
+ *
+ * Return: false if it has no memory controller.
+ */
 bool oom_child_fill(struct oom_child *child)
 {
 	if (!read_number(child->path, "memory.current", &child->usage))
@@ -404,6 +466,11 @@ static int compare_child_ids(const void *a, const void *b)
 	return child_a->id < child_b->id ? -1 : 1;
 }
 
+/**
+ * oom_children_free() - end of what oom_children() found
+ * @children: may be NULL
+ * @nr: how many; below 0 as 0
+ */
 void oom_children_free(struct oom_child *children, int nr)
 {
 	while (nr-- > 0)
@@ -438,9 +505,15 @@ static int add_child(struct oom_child **children, int *nr, int dir_fd,
 	return 0;
 }
 
-/*
- * The children that have the memory controller, in the order of their ids, which
- * is the order in which they were made and in which the kernel meets them.
+/**
+ * oom_children() - the children that have the memory controller
+ * @parent: path
+ * @children: for oom_children_free()
+ *
+ * They come in the order of their ids, which is the order in which they were made
+ * and in which the kernel meets them.
+ *
+ * Return: how many, or -1 with the reason told.
  */
 int oom_children(const char *parent, struct oom_child **children)
 {
@@ -473,6 +546,9 @@ int oom_children(const char *parent, struct oom_child **children)
 	return nr;
 }
 
+/**
+ * oom_cgroup_done() - forget the mount
+ */
 void oom_cgroup_done(void)
 {
 	if (mount_fd >= 0)

@@ -76,7 +76,14 @@ static int add_policy(const struct bpf_link_info *info)
 	return 0;
 }
 
-/* All links, parents before children, detached ones last. */
+/**
+ * oom_policies() - all links of OOM policies
+ * @list: until oom_link_done()
+ *
+ * Parents come before children, detached ones last.
+ *
+ * Return: how many, or -1 with the reason told.
+ */
 int oom_policies(const struct oom_policy **list)
 {
 	__u32 id = 0;
@@ -112,7 +119,15 @@ int oom_policies(const struct oom_policy **list)
 	return nr_policies;
 }
 
-/* Attached to that very cgroup; the links must have been looked up. */
+/**
+ * oom_policy_at() - the policy attached to that very cgroup
+ * @path: of the cgroup
+ * @attach_type: for cgroups or for tasks
+ *
+ * After oom_policies().
+ *
+ * Return: NULL if there is none.
+ */
 const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type)
 {
 	int i;
@@ -124,7 +139,15 @@ const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type)
 	return NULL;
 }
 
-/* Attached to the cgroup or to the nearest above it: it compares what is below. */
+/**
+ * oom_policy_ruling() - the policy that compares what is below a cgroup
+ * @path: of the cgroup
+ * @attach_type: for cgroups or for tasks
+ *
+ * The one attached there or to the nearest above it; after oom_policies().
+ *
+ * Return: NULL if there is none.
+ */
 const struct oom_policy *oom_policy_ruling(const char *path, __u32 attach_type)
 {
 	const struct oom_policy *ruling = NULL;
@@ -137,6 +160,9 @@ const struct oom_policy *oom_policy_ruling(const char *path, __u32 attach_type)
 	return ruling;
 }
 
+/**
+ * oom_link_done() - forget the list of links
+ */
 void oom_link_done(void)
 {
 	while (nr_policies > 0)
@@ -146,6 +172,12 @@ void oom_link_done(void)
 	policies = NULL;
 }
 
+/**
+ * oom_link_pins() - where links are pinned
+ *
+ * Return: a table from ids to paths, for delete_pinned_obj_table(); NULL with the
+ * reason told.
+ */
 struct hashmap *oom_link_pins(void)
 {
 	struct hashmap *pins;

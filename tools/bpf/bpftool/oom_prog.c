@@ -41,6 +41,14 @@ int oom_parse_u32(const char *text, const char *what, __u32 *value)
 	return 0;
 }
 
+/**
+ * oom_prog_parse() - take a program from the command line
+ * @argc: words that are left
+ * @argv: those words
+ * @arg: which program was named; nothing is opened yet
+ *
+ * Return: 0, or -1 with the reason told.
+ */
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg)
 {
 	bool by_id, pinned;
@@ -207,9 +215,13 @@ out:
 	return fd;
 }
 
-/*
- * The program, loaded if it has to be. @attach_type: which one of an object file;
- * @priorities: the map that the program of an object file shall use, or -1.
+/**
+ * oom_prog_open() - a program as the user has named it, loaded if need be
+ * @arg: which one
+ * @attach_type: which one of an object file
+ * @priorities: the map that one of an object file shall use, or -1
+ *
+ * Return: its file descriptor, or -1 with the reason told.
  */
 int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities)
 {
@@ -276,7 +288,13 @@ static void find_priorities(struct oom_judge *judge, __u32 nr_maps)
 	free(ids);
 }
 
-/* The judge owns @fd from here on, whatever the outcome. */
+/**
+ * oom_judge_init() - make a judge of a program
+ * @judge: oom_judge_close() ends it
+ * @fd: the program, the judge's from here on whatever the outcome; may be -1
+ *
+ * Return: 0, or -1 with nothing to close; the reason is told, by whoever gave -1.
+ */
 int oom_judge_init(struct oom_judge *judge, int fd)
 {
 	struct bpf_prog_info info = {};
@@ -298,12 +316,26 @@ int oom_judge_init(struct oom_judge *judge, int fd)
 	return 0;
 }
 
+/**
+ * oom_judge_open() - make a judge of a loaded program
+ * @judge: oom_judge_close() ends it
+ * @prog_id: which one
+ *
+ * Return: 0, or -1 with the reason told and nothing to close.
+ */
 int oom_judge_open(struct oom_judge *judge, __u32 prog_id)
 {
 	return oom_judge_init(judge, open_prog_id(prog_id));
 }
 
-/* The program that compares the children of the cgroup, or the tasks below it. */
+/**
+ * oom_judge_ruling() - the program that compares the children of a cgroup
+ * @judge: oom_judge_close() ends it
+ * @path: of the cgroup
+ * @attach_type: OOM_ANY_TYPE: or the tasks below it, if nothing compares children
+ *
+ * Return: 0, or -1 with the reason told and nothing to close.
+ */
 int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_type)
 {
 	const struct oom_policy *list, *ruling;
@@ -325,6 +357,10 @@ int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_typ
 	return 0;
 }
 
+/**
+ * oom_judge_close() - end of a judge
+ * @judge: may be closed already
+ */
 void oom_judge_close(struct oom_judge *judge)
 {
 	if (judge->priorities >= 0)
@@ -335,7 +371,14 @@ void oom_judge_close(struct oom_judge *judge)
 	judge->fd = -1;
 }
 
-/* False and 0 if none is set. */
+/**
+ * oom_priority_get() - the priority of a cgroup in the map of a program
+ * @judge: the program
+ * @id: of the cgroup
+ * @priority: 0 if none is set
+ *
+ * Return: whether one is set.
+ */
 bool oom_priority_get(const struct oom_judge *judge, __u64 id, __s64 *priority)
 {
 	*priority = 0;
@@ -343,6 +386,12 @@ bool oom_priority_get(const struct oom_judge *judge, __u64 id, __s64 *priority)
 	       !bpf_map_lookup_elem(judge->priorities, &id, priority);
 }
 
+/**
+ * oom_prog_name() - the name of a program
+ * @id: its id
+ * @name: where to; "?" if it has gone
+ * @size: room for the name
+ */
 void oom_prog_name(__u32 id, char *name, size_t size)
 {
 	struct bpf_prog_info info = {};

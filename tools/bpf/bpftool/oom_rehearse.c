@@ -25,14 +25,27 @@ static const char * const verdict_names[] = {
 	[BPF_OOM_ABSTAIN]	= "abstain",
 };
 
+/**
+ * oom_verdict_name() - a verdict in a word
+ * @verdict: BPF_OOM_*
+ *
+ * Return: the word, never NULL.
+ */
 const char *oom_verdict_name(int verdict)
 {
 	return verdict < (int)ARRAY_SIZE(verdict_names) ? verdict_names[verdict] : "?";
 }
 
-/*
- * The program that rules in @path, or the one that was named. That one, if it is
- * loaded here, goes by the priorities of the ruling one.
+/**
+ * oom_judge_for() - the program that a rehearsal asks
+ * @judge: oom_judge_close() ends it
+ * @path: of the cgroup whose children are compared
+ * @arg: the program that was named, NULL: the one that rules there
+ * @attach_type: of it
+ *
+ * One that was named, and is loaded here, goes by the priorities of the ruling one.
+ *
+ * Return: 0, or -1 with the reason told and nothing to close.
  */
 int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_prog_arg *arg,
 		  __u32 attach_type)
@@ -55,7 +68,15 @@ int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_pr
 	return err;
 }
 
-/* [prog PROG] at the end of a command line. */
+/**
+ * oom_parse_prog() - [prog PROG] at the end of a command line
+ * @argc: words that are left
+ * @argv: those words
+ * @arg: room for it
+ * @given: @arg, or NULL if there is none
+ *
+ * Return: 0, or -1 with the reason told.
+ */
 int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
 		   const struct oom_prog_arg **given)
 {
@@ -74,6 +95,16 @@ int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
 	return argc ? BAD_ARG() : 0;
 }
 
+/**
+ * oom_parse_scope() - [CGROUP] [prog PROG] at the end of a command line
+ * @argc: words that are left
+ * @argv: those words
+ * @scope: the root if it is left out; oom_cgroup_free() ends it
+ * @arg: room for the program
+ * @given: @arg, or NULL if there is none
+ *
+ * Return: 0, or -1 with the reason told.
+ */
 int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
 		    struct oom_prog_arg *arg, const struct oom_prog_arg **given)
 {
@@ -86,6 +117,12 @@ int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
 	return oom_cgroup_parse(path, scope);
 }
 
+/**
+ * oom_explain_test_run() - why a program could not be run
+ * @judge: the program
+ * @err: errno
+ * @path: the cgroup it was run for
+ */
 void oom_explain_test_run(const struct oom_judge *judge, int err, const char *path)
 {
 	switch (err) {
@@ -147,12 +184,27 @@ static int told(const struct oom_judge *judge, int verdict, const struct oom_chi
 	return -1;
 }
 
+/**
+ * oom_run() - let a program compare two cgroups
+ * @judge: the program
+ * @a: the first; usage and swap become what the program has seen
+ * @b: the second, likewise
+ *
+ * Return: the verdict, or -1 with the reason told.
+ */
 int oom_run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
 {
 	return told(judge, ask(judge, a, b), a, b);
 }
 
-/* The same for one pair of many: ABSTAIN, which contradicts nobody, if one is gone. */
+/**
+ * oom_run_if_there() - let a program compare one pair of many
+ * @judge: the program
+ * @a: the first
+ * @b: the second
+ *
+ * Return: as of oom_run(); ABSTAIN, which contradicts nobody, if one is gone.
+ */
 int oom_run_if_there(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b)
 {
 	int verdict = ask(judge, a, b);
@@ -172,7 +224,16 @@ static bool tie_goes_first(const struct oom_child *a, const struct oom_child *b)
 	return a->id < b->id;
 }
 
-/* Who dies first of two; NULL if the program leaves it to oom_badness(). */
+/**
+ * oom_dies_first() - who of two dies first
+ * @verdict: on the two
+ * @a: the first
+ * @b: the second
+ *
+ * By the kernel's own rule if they are equal to the program.
+ *
+ * Return: NULL if the program leaves it to oom_badness().
+ */
 struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_child *b)
 {
 	switch (verdict) {
@@ -187,6 +248,10 @@ struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_ch
 	}
 }
 
+/**
+ * oom_judge_json() - a program and where it is attached, as fields of JSON
+ * @judge: the program
+ */
 void oom_judge_json(const struct oom_judge *judge)
 {
 	jsonw_string_field(json_wtr, "prog_name", judge->name);
@@ -197,6 +262,10 @@ void oom_judge_json(const struct oom_judge *judge)
 		jsonw_null_field(json_wtr, "attached_to");
 }
 
+/**
+ * oom_judge_plain() - a program and where it is attached, as words
+ * @judge: the program
+ */
 void oom_judge_plain(const struct oom_judge *judge)
 {
 	oom_printf("%s (prog id %u)", judge->name, judge->id);
@@ -206,6 +275,11 @@ void oom_judge_plain(const struct oom_judge *judge)
 		oom_printf(", not attached");
 }
 
+/**
+ * oom_child_json() - a cgroup and what it holds, as fields of JSON
+ * @judge: whose priorities it has
+ * @child: the cgroup
+ */
 void oom_child_json(const struct oom_judge *judge, const struct oom_child *child)
 {
 	__s64 priority;
