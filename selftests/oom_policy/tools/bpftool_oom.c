@@ -24,6 +24,7 @@
 #define CONTRARY	"/tests/contrary.bpf.o"
 #define PIN		"/sys/fs/bpf/bpftool_oom_test"
 #define PINS		"/sys/fs/bpf/bpftool_oom_contrary"
+#define NEW_BPF_FS	"/tmp/bpftool_oom_bpffs"
 #define WATCHING	"watching OOM policies"
 #define MARK_VICTIM	"/sys/kernel/tracing/instances/*/events/oom/mark_victim/enable"
 #define TEXT_SIZE	256
@@ -321,6 +322,19 @@ TEST_F_TIMEOUT(bpftool, detaches_once_where_pins_show_twice, TEST_TIMEOUT_S)
 	says(_metadata, "detached tenant_prio");
 	runs(_metadata, 1, "ls /sys/fs/bpf | grep .");
 	runs(_metadata, 0, "umount /sys/fs/bpf");
+}
+
+/* As "bpftool link pin" has it: a BPF file system that is missing is mounted. */
+TEST_F_TIMEOUT(bpftool, mounts_bpffs_for_a_pin, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "mkdir " NEW_BPF_FS);
+	runs(_metadata, 0, "bpftool oom attach " POLICY " /batch pin " NEW_BPF_FS "/policy");
+	runs(_metadata, 0, "grep -q ' " NEW_BPF_FS " bpf ' /proc/mounts");
+	runs(_metadata, 0, "bpftool oom detach pinned " NEW_BPF_FS "/policy");
+	runs(_metadata, 1, "ls " NEW_BPF_FS " | grep .");
+	while (!shell("umount " NEW_BPF_FS))
+		;
+	runs(_metadata, 0, "rmdir " NEW_BPF_FS);
 }
 
 /* Tenants name their cgroups as they like. */

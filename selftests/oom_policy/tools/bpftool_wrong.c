@@ -130,19 +130,19 @@ FIXTURE_VARIANT_ADD(wrong, no_policy_of_that_type_in_file)
 FIXTURE_VARIANT_ADD(wrong, wrong_program_type)
 {
 	.command = "attach pinned " BPF_FS "/skb_prog B",
-	.says = BPF_FS "/skb_prog is a program of type cgroup_skb, not an OOM policy",
+	.says = "pass (prog id @) is a program of type cgroup_skb, not an OOM policy",
 };
 
 FIXTURE_VARIANT_ADD(wrong, pinned_map_for_a_program)
 {
 	.command = "attach " BPF_FS "/maps/oom_priority B",
-	.says = BPF_FS "/maps/oom_priority is a pinned map, not a program",
+	.says = "incorrect object type: map",
 };
 
 FIXTURE_VARIANT_ADD(wrong, no_such_program_id)
 {
 	.command = "attach id 999999 B",
-	.says = "no program has the id 999999",
+	.says = "get by id (999999): No such file or directory",
 };
 
 FIXTURE_VARIANT_ADD(wrong, program_id_missing)
@@ -154,7 +154,14 @@ FIXTURE_VARIANT_ADD(wrong, program_id_missing)
 FIXTURE_VARIANT_ADD(wrong, program_id_no_number)
 {
 	.command = "attach id seven B",
-	.says = "a program id is a number up to 4294967295, not 'seven'",
+	.says = "can't parse seven as ID",
+};
+
+/* Of 32 bits it would be 7. */
+FIXTURE_VARIANT_ADD(wrong, program_id_too_large)
+{
+	.command = "attach id 4294967303 B",
+	.says = "program ID is a number up to 4294967295, not '4294967303'",
 };
 
 FIXTURE_VARIANT_ADD(wrong, unknown_flag)
@@ -172,13 +179,31 @@ FIXTURE_VARIANT_ADD(wrong, unknown_type)
 FIXTURE_VARIANT_ADD(wrong, budget_no_number)
 {
 	.command = "attach " POLICY " B budget 10ms",
-	.says = "budget, in microseconds, is a number up to 4294967295, not '10ms'",
+	.says = "can't parse 10ms as budget in microseconds",
+};
+
+FIXTURE_VARIANT_ADD(wrong, budget_empty)
+{
+	.command = "attach " POLICY " B budget ''",
+	.says = "budget in microseconds is a number up to 4294967295, not ''",
+};
+
+FIXTURE_VARIANT_ADD(wrong, budget_twice)
+{
+	.command = "attach " POLICY " B budget 1 budget 2",
+	.says = "budget in microseconds already specified",
 };
 
 FIXTURE_VARIANT_ADD(wrong, grace_no_number)
 {
 	.command = "attach " POLICY " B grace soon",
-	.says = "grace, in milliseconds, is a number up to 4294967295, not 'soon'",
+	.says = "can't parse soon as grace in milliseconds",
+};
+
+FIXTURE_VARIANT_ADD(wrong, grace_negative)
+{
+	.command = "attach " POLICY " B grace -1",
+	.says = "grace in milliseconds is a number up to 4294967295, not '-1'",
 };
 
 FIXTURE_VARIANT_ADD(wrong, grace_too_long)
@@ -201,14 +226,14 @@ FIXTURE_VARIANT_ADD(wrong, unknown_option)
 
 FIXTURE_VARIANT_ADD(wrong, pin_outside_bpffs)
 {
-	.command = "attach " POLICY " B pin /tmp/policy",
-	.says = "/tmp/policy is not in a BPF file system: mount -t bpf none /sys/fs/bpf",
+	.command = "attach " POLICY " B pin /tmp/policy --nomount",
+	.says = "no BPF file system found, not mounting it due to --nomount option",
 };
 
 FIXTURE_VARIANT_ADD(wrong, pin_exists)
 {
 	.command = "attach " POLICY " B pin " BPF_FS "/oom_policy_root",
-	.says = BPF_FS "/oom_policy_root exists already: give another place with 'pin'",
+	.says = "can't pin BPF object: path '" BPF_FS "/oom_policy_root' already exists",
 };
 
 FIXTURE_VARIANT_ADD(wrong, pin_with_a_dot)
@@ -220,7 +245,7 @@ FIXTURE_VARIANT_ADD(wrong, pin_with_a_dot)
 FIXTURE_VARIANT_ADD(wrong, pin_in_no_directory)
 {
 	.command = "attach " POLICY " B pin " BPF_FS "/tenants/b",
-	.says = "cannot pin in directory " BPF_FS "/tenants: No such file or directory",
+	.says = "can't pin BPF object: dir '" BPF_FS "/tenants' doesn't exist",
 };
 
 FIXTURE_VARIANT_ADD(wrong, detach_nothing)
@@ -247,10 +272,22 @@ FIXTURE_VARIANT_ADD(wrong, no_such_link_id)
 	.says = "no link has the id 999999",
 };
 
+FIXTURE_VARIANT_ADD(wrong, no_such_pin_of_a_link)
+{
+	.command = "detach pinned " BPF_FS "/nothing",
+	.says = "bpf obj get (" BPF_FS "/nothing): No such file or directory",
+};
+
+FIXTURE_VARIANT_ADD(wrong, link_id_no_number)
+{
+	.command = "detach id first",
+	.says = "can't parse first as link ID",
+};
+
 FIXTURE_VARIANT_ADD(wrong, pinned_program_for_a_link)
 {
 	.command = "detach pinned " BPF_FS "/contrary/circle",
-	.says = BPF_FS "/contrary/circle is a pinned prog, not a link",
+	.says = "incorrect object type: prog",
 };
 
 FIXTURE_VARIANT_ADD(wrong, wrong_link_type)
@@ -356,6 +393,12 @@ FIXTURE_VARIANT_ADD(wrong, monitor_count_zero)
 {
 	.command = "monitor count 0",
 	.says = "a number of events is 1 or more",
+};
+
+FIXTURE_VARIANT_ADD(wrong, monitor_count_no_number)
+{
+	.command = "monitor count all",
+	.says = "can't parse all as number of events",
 };
 
 FIXTURE_VARIANT_ADD(wrong, no_policy_to_detach)

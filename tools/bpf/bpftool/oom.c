@@ -38,7 +38,8 @@ static int do_help(int argc, char **argv)
 		"       PROG := { id PROG_ID | pinned FILE | OBJECT_FILE }\n"
 		"       FLAGS := { memcg | kill_all | root_tasks }[,...]\n"
 		"       " HELP_SPEC_LINK "\n"
-		"       " HELP_SPEC_OPTIONS " }\n"
+		"       " HELP_SPEC_OPTIONS " |\n"
+		"                    {-n|--nomount} }\n"
 		"",
 		bin_name);
 

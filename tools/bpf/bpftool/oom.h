@@ -77,15 +77,14 @@ extern const struct oom_flag oom_flags[OOM_NR_FLAGS];
 
 /* oom_prog.c. A program as the user has named it. */
 struct oom_prog_arg {
-	enum { OOM_PROG_ID, OOM_PROG_PINNED, OOM_PROG_FILE } kind;
-	const char *text;
-	__u32 id;
+	char **words;		/* one is a file, two are for prog_parse_fd() */
+	int nr_words;
 };
 
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg);
 int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities);
 void oom_prog_name(__u32 id, char *name, size_t size);
-int oom_parse_u32(const char *text, const char *what, __u32 *value);
+int oom_parse_u32(int *argc, char ***argv, __u32 *value, const char *what);
 
 /* A program that compares. Its fds are -1 unless open. */
 struct oom_judge {

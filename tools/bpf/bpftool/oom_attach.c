@@ -8,16 +8,13 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <linux/bpf_oom_policy.h>
-#include <linux/magic.h>
 
 #include <bpf/bpf.h>
 #include <bpf/hashmap.h>
@@ -26,10 +23,6 @@
 #include "json_writer.h"
 #include "main.h"
 #include "oom.h"
-
-#ifndef BPF_FS_MAGIC
-#define BPF_FS_MAGIC	0xcafe4a11
-#endif
 
 #define BPF_FS		"/sys/fs/bpf"
 
@@ -82,16 +75,26 @@ static bool is_attach_option(const char *word)
 	       !strcmp(word, "budget") || !strcmp(word, "grace") || !strcmp(word, "pin");
 }
 
-static int parse_attach_option(char *word, char *value, struct attach_args *args)
+static int parse_attach_option(int *argc, char ***argv, struct attach_args *args)
 {
+	char *word = **argv, *value;
+
+	if (*argc < 2) {
+		p_err("'%s' wants a value", word);
+		return -1;
+	}
+	if (!strcmp(word, "budget"))
+		return oom_parse_u32(argc, argv, &args->budget_us, "budget in microseconds");
+	if (!strcmp(word, "grace"))
+		return oom_parse_u32(argc, argv, &args->grace_ms, "grace in milliseconds");
+
+	value = (*argv)[1];
+	*argc -= 2;
+	*argv += 2;
 	if (!strcmp(word, "type"))
 		return parse_type(value, &args->type);
 	if (!strcmp(word, "flags"))
 		return parse_flags(value, &args->flags);
-	if (!strcmp(word, "budget"))
-		return oom_parse_u32(value, "budget, in microseconds,", &args->budget_us);
-	if (!strcmp(word, "grace"))
-		return oom_parse_u32(value, "grace, in milliseconds,", &args->grace_ms);
 	args->pin = value;
 	return 0;
 }
@@ -110,14 +113,8 @@ static int parse_attach(int argc, char **argv, struct attach_args *args)
 			      *argv);
 			return -1;
 		}
-		if (argc < 2) {
-			p_err("'%s' wants a value", *argv);
+		if (parse_attach_option(&argc, &argv, args))
 			return -1;
-		}
-		if (parse_attach_option(argv[0], argv[1], args))
-			return -1;
-		argc -= 2;
-		argv += 2;
 	}
 	return oom_cgroup_parse(path, &args->cgroup);
 }
@@ -138,30 +135,16 @@ static void choose_pin(struct attach_args *args)
 	args->pin = args->default_pin;
 }
 
+/* What cannot be pinned is not attached, either. */
 static int check_pin(const char *pin)
 {
-	struct statfs fs;
-	char *copy, *dir;
-	int err = -1;
+	const char *name = strrchr(pin, '/') ?: pin;
 
-	copy = strdup(pin);
-	if (!copy) {
-		p_err("mem alloc failed");
+	if (strchr(name, '.')) {
+		p_err("a pin has no dot in its name: %s", pin);
 		return -1;
 	}
-	dir = dirname(copy);
-	if (!access(pin, F_OK))
-		p_err("%s exists already: give another place with 'pin'", pin);
-	else if (statfs(dir, &fs))
-		p_err("cannot pin in directory %s: %s", dir, strerror(errno));
-	else if ((unsigned int)fs.f_type != BPF_FS_MAGIC)
-		p_err("%s is not in a BPF file system: mount -t bpf none " BPF_FS, pin);
-	else if (strchr(pin + strlen(dir), '.'))
-		p_err("a pin has no dot in its name: %s", pin);
-	else
-		err = 0;
-	free(copy);
-	return err;
+	return mount_bpffs_for_file(pin);
 }
 
 static int check_slot(const struct attach_args *args)
@@ -225,8 +208,7 @@ static int attach(const struct attach_args *args, int prog_fd)
 		explain_attach(args->cgroup.path, -link_fd);
 		return -1;
 	}
-	if (bpf_obj_pin(link_fd, args->pin)) {
-		p_err("cannot pin %s: %s; nothing is attached", args->pin, strerror(errno));
+	if (do_pin_fd(link_fd, args->pin)) {
 		close(link_fd);
 		return -1;
 	}
@@ -263,11 +245,11 @@ int oom_do_attach(int argc, char **argv)
 	if (parse_attach(argc, argv, &args))
 		return -1;
 	choose_pin(&args);
-	if (check_slot(&args) || check_pin(args.pin) ||
+	if (check_slot(&args) ||
 	    oom_judge_init(&judge, oom_prog_open(&args.prog, args.type, -1)))
 		goto out;
 
-	link_fd = attach(&args, judge.fd);
+	link_fd = check_pin(args.pin) ? -1 : attach(&args, judge.fd);
 	if (link_fd >= 0) {
 		bpf_link_get_info_by_fd(link_fd, &info, &len);
 		tell_link("attached", &judge, info.id, &args.cgroup, args.pin);
@@ -292,11 +274,6 @@ static int target_link(struct target *target, const char *what)
 	__u32 len = sizeof(target->info);
 	const char *type;
 
-	if (get_fd_type(target->fd) != BPF_OBJ_LINK) {
-		p_err("%s is a pinned %s, not a link", what,
-		      get_fd_type_name(get_fd_type(target->fd)));
-		return -1;
-	}
 	if (bpf_link_get_info_by_fd(target->fd, &target->info, &len)) {
 		p_err("cannot look at %s: %s", what, strerror(errno));
 		return -1;
@@ -311,13 +288,10 @@ static int target_link(struct target *target, const char *what)
 	return 0;
 }
 
-static int target_by_id(struct target *target, const char *text)
+static int target_by_id(struct target *target, __u32 id)
 {
 	char what[32];
-	__u32 id;
 
-	if (oom_parse_u32(text, "a link id", &id))
-		return -1;
 	target->fd = bpf_link_get_fd_by_id(id);
 	if (target->fd < 0) {
 		if (errno == ENOENT)
@@ -332,19 +306,14 @@ static int target_by_id(struct target *target, const char *text)
 
 static int target_by_pin(struct target *target, const char *path)
 {
-	target->fd = bpf_obj_get(path);
-	if (target->fd < 0) {
-		p_err("cannot open pinned link %s: %s", path, strerror(errno));
-		return -1;
-	}
-	return target_link(target, path);
+	target->fd = open_obj_pinned_any(path, BPF_OBJ_LINK);
+	return target->fd < 0 ? -1 : target_link(target, path);
 }
 
 static int target_by_cgroup(struct target *target, const char *text, __u32 type)
 {
 	const struct oom_policy *list, *policy, *ruling;
 	struct oom_cgroup cgroup;
-	char id[16];
 	int err = -1;
 
 	if (oom_cgroup_parse(text, &cgroup))
@@ -353,15 +322,13 @@ static int target_by_cgroup(struct target *target, const char *text, __u32 type)
 		goto out;
 	policy = oom_policy_at(cgroup.path, type);
 	ruling = oom_policy_ruling(cgroup.path, type);
-	if (policy) {
-		snprintf(id, sizeof(id), "%u", policy->info.id);
-		err = target_by_id(target, id);
-	} else {
+	if (policy)
+		err = target_by_id(target, policy->info.id);
+	else
 		p_err("no OOM policy%s is attached to %s%s%s",
 		      type == BPF_OOM_POLICY_TASK ? " of type task" : "", cgroup.path,
 		      ruling ? ": the one that rules there is attached to " : "",
 		      ruling ? ruling->path : "");
-	}
 out:
 	oom_cgroup_free(&cgroup);
 	return err;
@@ -371,21 +338,19 @@ static int target_parse(int *argc, char ***argv, struct target *target, __u32 ty
 {
 	const char *word = **argv;
 	bool by_id = !strcmp(word, "id"), pinned = !strcmp(word, "pinned");
+	__u32 id = 0;
 
 	target->fd = -1;
-	if (by_id || pinned) {
-		if (*argc < 2) {
-			p_err("'%s' wants the %s of a link", word, by_id ? "id" : "pin");
-			return -1;
-		}
-		(*argc)--;
-		(*argv)++;
+	if ((by_id || pinned) && *argc < 2) {
+		p_err("'%s' wants the %s of a link", word, by_id ? "id" : "pin");
+		return -1;
 	}
-	word = **argv;
-	(*argc)--;
-	(*argv)++;
 	if (by_id)
-		return target_by_id(target, word);
+		return oom_parse_u32(argc, argv, &id, "link ID") ? -1 : target_by_id(target, id);
+	if (pinned)
+		NEXT_ARGP();
+	word = **argv;
+	NEXT_ARGP();
 	return pinned ? target_by_pin(target, word) : target_by_cgroup(target, word, type);
 }
 

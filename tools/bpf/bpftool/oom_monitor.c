@@ -412,7 +412,7 @@ static int parse_count(int argc, char **argv, __u32 *count)
 		p_err("what is '%s'?", argv[2]);
 		return -1;
 	}
-	if (oom_parse_u32(argv[1], "a number of events", count))
+	if (oom_parse_u32(&argc, &argv, count, "number of events"))
 		return -1;
 	if (!*count) {
 		p_err("a number of events is 1 or more");
@@ -424,7 +424,7 @@ static int parse_count(int argc, char **argv, __u32 *count)
 int oom_do_monitor(int argc, char **argv)
 {
 	int fd, signals, err = -1;
-	__u32 count = UINT_MAX;
+	__u32 count = 0;
 	sigset_t set;
 
 	if (parse_count(argc, argv, &count))
@@ -447,7 +447,7 @@ int oom_do_monitor(int argc, char **argv)
 		fd = open_pipe();
 		if (fd >= 0) {
 			p_info("watching OOM policies");
-			err = watch(fd, signals, count);
+			err = watch(fd, signals, count ?: UINT_MAX);
 			close(fd);
 		}
 		if (rmdir(instance)) {

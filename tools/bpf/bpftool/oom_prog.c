@@ -26,19 +26,31 @@
 
 #define PRIORITY_MAP	"oom_priority"
 
-int oom_parse_u32(const char *text, const char *what, __u32 *value)
+/* strtoul(), by which bpftool parses, takes what is empty, and more than 32 bits. */
+static int check_u32(const char *text, const char *what)
 {
-	unsigned long long number;
-	char *end;
+	while (*text == ' ')
+		text++;
+	if (*text && strtoull(text, NULL, 0) <= UINT_MAX)
+		return 0;
+	p_err("%s is a number up to %u, not '%s'", what, UINT_MAX, text);
+	return -1;
+}
 
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || number > UINT_MAX) {
-		p_err("%s is a number up to %u, not '%s'", what, UINT_MAX, text);
+/**
+ * oom_parse_u32() - parse_u32_arg() that takes no other number for the one meant
+ * @argc: words that are left, two or more
+ * @argv: those words; the number is the second
+ * @value: 0 if it has not been given before
+ * @what: it is
+ *
+ * Return: 0, or -1 with the reason told.
+ */
+int oom_parse_u32(int *argc, char ***argv, __u32 *value, const char *what)
+{
+	if (check_u32((*argv)[1], what))
 		return -1;
-	}
-	*value = number;
-	return 0;
+	return parse_u32_arg(argc, argv, value, what);
 }
 
 /**
@@ -59,72 +71,33 @@ int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg)
 	}
 	by_id = !strcmp(**argv, "id");
 	pinned = !strcmp(**argv, "pinned");
-	if (by_id || pinned) {
-		if (*argc < 2) {
-			p_err("'%s' wants the %s of a program", **argv,
-			      by_id ? "id" : "pin");
-			return -1;
-		}
-		(*argc)--;
-		(*argv)++;
+	arg->words = *argv;
+	arg->nr_words = by_id || pinned ? 2 : 1;
+	if (*argc < arg->nr_words) {
+		p_err("'%s' wants the %s of a program", **argv, by_id ? "id" : "pin");
+		return -1;
 	}
-	arg->kind = by_id ? OOM_PROG_ID : pinned ? OOM_PROG_PINNED : OOM_PROG_FILE;
-	arg->text = **argv;
-	(*argc)--;
-	(*argv)++;
-	return by_id ? oom_parse_u32(arg->text, "a program id", &arg->id) : 0;
+	*argc -= arg->nr_words;
+	*argv += arg->nr_words;
+	return by_id ? check_u32(arg->words[1], "program ID") : 0;
 }
 
-static int check_prog_type(int fd, const char *what)
+/* The same @fd if it is that of an OOM policy, else -1 and it is closed. */
+static int check_prog_type(int fd)
 {
 	struct bpf_prog_info info = {};
 	__u32 len = sizeof(info);
 	const char *type;
 
+	if (fd < 0)
+		return -1;
 	if (bpf_prog_get_info_by_fd(fd, &info, &len)) {
-		p_err("%s is not a program", what);
-		return -1;
-	}
-	if (info.type == BPF_PROG_TYPE_OOM_POLICY)
-		return 0;
-	type = libbpf_bpf_prog_type_str(info.type);
-	p_err("%s is a program of type %s, not an OOM policy", what, type ?: "unknown");
-	return -1;
-}
-
-static int open_prog_id(__u32 id)
-{
-	char what[32];
-	int fd;
-
-	fd = bpf_prog_get_fd_by_id(id);
-	if (fd < 0) {
-		if (errno == ENOENT)
-			p_err("no program has the id %u", id);
-		else
-			p_err("cannot open the program with id %u: %s", id, strerror(errno));
-		return -1;
-	}
-	snprintf(what, sizeof(what), "program id %u", id);
-	if (check_prog_type(fd, what)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static int open_prog_pinned(const char *path)
-{
-	int fd = bpf_obj_get(path);
-
-	if (fd < 0) {
-		p_err("cannot open pinned program %s: %s", path, strerror(errno));
-		return -1;
-	}
-	if (get_fd_type(fd) != BPF_OBJ_PROG) {
-		p_err("%s is a pinned %s, not a program", path,
-		      get_fd_type_name(get_fd_type(fd)));
-	} else if (!check_prog_type(fd, path)) {
+		p_err("can't get prog info: %s", strerror(errno));
+	} else if (info.type != BPF_PROG_TYPE_OOM_POLICY) {
+		type = libbpf_bpf_prog_type_str(info.type);
+		p_err("%s (prog id %u) is a program of type %s, not an OOM policy", info.name,
+		      info.id, type ?: "unknown");
+	} else {
 		return fd;
 	}
 	close(fd);
@@ -225,31 +198,26 @@ out:
  */
 int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities)
 {
+	const char *file = arg->words[0];
+	int argc = arg->nr_words, fd;
 	libbpf_print_fn_t print;
+	char **argv = arg->words;
 	struct statfs fs;
-	int fd;
 
-	switch (arg->kind) {
-	case OOM_PROG_ID:
-		return open_prog_id(arg->id);
-	case OOM_PROG_PINNED:
-		return open_prog_pinned(arg->text);
-	default:
-		break;
-	}
-
-	if (statfs(arg->text, &fs)) {
-		p_err("cannot read %s: %s", arg->text, strerror(errno));
+	if (argc == 2)
+		return check_prog_type(prog_parse_fd(&argc, &argv));
+	if (statfs(file, &fs)) {
+		p_err("cannot read %s: %s", file, strerror(errno));
 		return -1;
 	}
 	if ((unsigned int)fs.f_type == BPF_FS_MAGIC)
-		return open_prog_pinned(arg->text);
+		return check_prog_type(open_obj_pinned_any(file, BPF_OBJ_PROG));
 
 	/* We say it in one sentence; the library would add its own. */
 	print = libbpf_set_print(NULL);
 	if (verifier_logs)
 		libbpf_set_print(print);
-	fd = load_file(arg->text, attach_type, priorities);
+	fd = load_file(file, attach_type, priorities);
 	libbpf_set_print(print);
 	return fd;
 }
@@ -325,7 +293,11 @@ int oom_judge_init(struct oom_judge *judge, int fd)
  */
 int oom_judge_open(struct oom_judge *judge, __u32 prog_id)
 {
-	return oom_judge_init(judge, open_prog_id(prog_id));
+	int fd = bpf_prog_get_fd_by_id(prog_id);
+
+	if (fd < 0)
+		p_err("get by id (%u): %s", prog_id, strerror(errno));
+	return oom_judge_init(judge, fd);
 }
 
 /**
