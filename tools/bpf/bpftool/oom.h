@@ -35,6 +35,7 @@ char *oom_cgroup_path(__u64 id);
 char *oom_cgroup_name(__u64 id);
 int oom_cgroup_open(const char *path);
 bool oom_path_below(const char *path, const char *above);
+void oom_mask_name(char *name);
 int __printf(1, 2) oom_printf(const char *fmt, ...);
 void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path);
 void oom_cgroup_done(void);

@@ -163,6 +163,22 @@ char *oom_cgroup_name(__u64 id)
 	return path;
 }
 
+static void mask(char *text, const char *but)
+{
+	for (; *text; text++)
+		if (iscntrl((unsigned char)*text) && !strchr(but, *text))
+			*text = '?';
+}
+
+/**
+ * oom_mask_name() - make a name fit for a terminal, and for one line
+ * @name: control characters in it become question marks
+ */
+void oom_mask_name(char *name)
+{
+	mask(name, "");
+}
+
 /**
  * oom_printf() - printf() for all that has names in it
  * @fmt: as of printf()
@@ -175,7 +191,7 @@ char *oom_cgroup_name(__u64 id)
 int oom_printf(const char *fmt, ...)
 {
 	va_list args;
-	char *text, *c;
+	char *text;
 	int n;
 
 	va_start(args, fmt);
@@ -183,9 +199,7 @@ int oom_printf(const char *fmt, ...)
 	va_end(args);
 	if (n < 0)
 		return n;
-	for (c = text; *c; c++)
-		if (iscntrl((unsigned char)*c) && *c != '\n' && *c != '\t')
-			*c = '?';
+	mask(text, "\n\t");
 	fputs(text, stdout);
 	free(text);
 	return n;

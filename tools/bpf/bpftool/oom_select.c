@@ -85,18 +85,25 @@ static int rehearse(struct selection *s)
 	return 0;
 }
 
+/* What the name is made of is up to the process: it can have newlines. */
 static void read_comm(struct selection *s)
 {
+	size_t len = 0;
 	char path[64];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%u/comm", s->victim.pid_1);
 	f = fopen(path, "re");
-	if (!f || !fgets(s->comm, sizeof(s->comm), f))
-		snprintf(s->comm, sizeof(s->comm), "?");
-	s->comm[strcspn(s->comm, "\n")] = '\0';
-	if (f)
+	if (f) {
+		len = fread(s->comm, 1, sizeof(s->comm) - 1, f);
 		fclose(f);
+	}
+	if (len)
+		s->comm[len - 1] = '\0';
+	else
+		snprintf(s->comm, sizeof(s->comm), "?");
+	if (!json_output)
+		oom_mask_name(s->comm);
 }
 
 /* memory.oom.group of the victim's cgroup or the topmost one below the scope. */
