@@ -6,9 +6,12 @@
  *
  * The machine must have no cgroups but these.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -16,7 +19,9 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
+#include "early.skel.h"
 #include "policy.h"
+#include "progs/early.h"
 #include "shell.h"
 
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
@@ -26,8 +31,10 @@
 #define PINS		"/sys/fs/bpf/bpftool_oom_contrary"
 #define NEW_BPF_FS	"/tmp/bpftool_oom_bpffs"
 #define WATCHING	"watching OOM policies"
-#define MARK_VICTIM	"/sys/kernel/tracing/instances/*/events/oom/mark_victim/enable"
 #define TEXT_SIZE	256
+
+/* More records than the monitor has room for while it stands still. */
+#define NR_FALLBACKS	5000
 
 #define TREE								\
 	"prod=100 batch=0 besteffort=-100 prod/db=10,16M prod/web=0,4M batch/etl=10,4M batch/ml=0,8M besteffort/job1=30,12M besteffort/job2=10,4M besteffort/job3=20,8M besteffort/safe=0,4M,adj=-1000 besteffort/empty=0"
@@ -54,7 +61,6 @@ static void says(struct __test_metadata *_metadata, const char *text)
 static void clean_up(void)
 {
 	shell("rm -rf " PIN " " PINS " /sys/fs/bpf/oom_policy_*");
-	shell("rmdir /sys/kernel/tracing/instances/*");
 }
 
 FIXTURE(bpftool)
@@ -95,6 +101,19 @@ static void attach_with_priorities(struct __test_metadata *_metadata,
 				(long long)node->priority);
 	}
 	runs(_metadata, 0, "echo '%s' | bpftool batch file -", batch);
+}
+
+/* One more link than theirs is that of the recorder. */
+static bool monitors_run(int nr)
+{
+	return !shell("[ $(bpftool link show | grep -cw mark_victim) = %d ]", nr + 1);
+}
+
+static bool monitor_leaves_traces(void)
+{
+	return !shell("bpftool prog show | grep -E 'name oom_(fallback|select|mark) '") ||
+	       !shell("bpftool link show | grep -E 'oom_policy_(fallback|select)'") ||
+	       !shell("ls /sys/kernel/tracing/instances | grep .");
 }
 
 static void start_monitor(struct __test_metadata *_metadata, const char *command,
@@ -141,7 +160,7 @@ TEST_F_TIMEOUT(bpftool, whole_life, TEST_TIMEOUT_S)
 	monitor_json = shell_start("exec bpftool -j oom monitor count 1 2>/tmp/monitor.ready",
 				   "/tmp/monitor.json");
 	ASSERT_TRUE(wait_until(file_has("/tmp/monitor", WATCHING)));
-	ASSERT_TRUE(wait_until(!shell("[ $(cat " MARK_VICTIM " | grep -c 1) = 2 ]")));
+	ASSERT_TRUE(wait_until(monitors_run(2)));
 	EXPECT_EQ(0, policy_shortage(self->recorder, &self->tree));
 	end_monitor(_metadata, monitor);
 	end_monitor(_metadata, monitor_json);
@@ -150,7 +169,6 @@ TEST_F_TIMEOUT(bpftool, whole_life, TEST_TIMEOUT_S)
 	runs(_metadata, 0, "grep -F 'scope /  victim %s  task ' /tmp/monitor", announced);
 	runs(_metadata, 0, "jq -r .victim /tmp/monitor.json");
 	EXPECT_STREQ(announced, shell_output);
-	runs(_metadata, 1, "ls /sys/kernel/tracing/instances | grep .");
 	runs(_metadata, 0, "bpftool oom show");
 	says(_metadata, "kills 1  last victim /besteffort/job2");
 
@@ -293,15 +311,115 @@ TEST_F_TIMEOUT(bpftool, off_switch_is_told, TEST_TIMEOUT_S)
 
 TEST_F_TIMEOUT(bpftool, monitor_leaves_nothing_behind, TEST_TIMEOUT_S)
 {
+	static const int signals[] = { SIGTERM, SIGKILL };
+	int status;
+	size_t i;
 	pid_t pid;
 
-	pid = shell_start("exec bpftool oom monitor", "/tmp/monitor");
-	ASSERT_LT(0, pid);
-	ASSERT_TRUE(wait_until(file_has("/tmp/monitor", WATCHING)));
-	runs(_metadata, 0, "ls /sys/kernel/tracing/instances | grep .");
-	EXPECT_EQ(0, kill(pid, SIGTERM));
-	end_monitor(_metadata, pid);
-	runs(_metadata, 1, "ls /sys/kernel/tracing/instances | grep .");
+	for (i = 0; i < ARRAY_SIZE(signals); i++) {
+		pid = shell_start("exec bpftool oom monitor", "/tmp/monitor");
+		ASSERT_LT(0, pid);
+		ASSERT_TRUE(wait_until(file_has("/tmp/monitor", WATCHING)));
+		EXPECT_TRUE(monitor_leaves_traces());
+		EXPECT_EQ(0, kill(pid, signals[i]));
+		EXPECT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(signals[i] == SIGKILL, WIFSIGNALED(status));
+		EXPECT_TRUE(WIFSIGNALED(status) || !WEXITSTATUS(status));
+		EXPECT_TRUE(wait_until(!monitor_leaves_traces()));
+	}
+}
+
+/* Somebody in that cgroup of that name, who does nothing and can be killed. */
+static pid_t start_named(const char *path, const char *name)
+{
+	int status;
+	pid_t pid;
+	FILE *f;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		f = fopen("/proc/self/oom_score_adj", "we");
+		if (!f || fputs("0", f) < 0 || fclose(f) ||
+		    cgroup_write(path, "cgroup.procs", "0") || prctl(PR_SET_NAME, name))
+			_exit(1);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	return waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) ? pid : -1;
+}
+
+/* And their processes: one line for each event, and the name as it is in JSON. */
+TEST_F_TIMEOUT(bpftool, names_of_processes_do_no_harm, TEST_TIMEOUT_S)
+{
+	pid_t victim, plain, json;
+	int status;
+
+	attach_with_priorities(_metadata, &self->tree, "");
+	victim = start_named("besteffort/empty", "a\nb\tc\033d");
+	ASSERT_LT(0, victim);
+	runs(_metadata, 0, "bpftool oom select");
+	says(_metadata, " (a?b?c?d) of /besteffort/empty, oom_score_adj 0\n");
+	runs(_metadata, 0, "bpftool -j oom select | jq -r .victim.comm");
+	EXPECT_STREQ("a\nb\tc\033d", shell_output);
+
+	plain = shell_start("exec bpftool oom monitor count 1", "/tmp/monitor");
+	json = shell_start("exec bpftool -j oom monitor count 1", "/tmp/monitor.json");
+	ASSERT_TRUE(wait_until(monitors_run(2)));
+	ASSERT_EQ(0, raise_oom_sysrq());
+	EXPECT_EQ(victim, waitpid(victim, &status, 0));
+	end_monitor(_metadata, plain);
+	end_monitor(_metadata, json);
+	runs(_metadata, 0,
+	     "grep -c '  victim /besteffort/empty  task a?b?c?d/%d  rss ' /tmp/monitor", victim);
+	runs(_metadata, 0, "wc -l </tmp/monitor");
+	EXPECT_STREQ("2", shell_output);
+	runs(_metadata, 0, "jq -r .comm /tmp/monitor.json");
+	EXPECT_STREQ("a\nb\tc\033d", shell_output);
+}
+
+static int kill_early(const struct early *early, __u64 cgroup_id)
+{
+	struct early_args args = { .cgroup_id = cgroup_id };
+	int err;
+
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
+
+	err = bpf_prog_test_run_opts(bpf_program__fd(early->progs.kill_now), &opts);
+	return err ?: (int)opts.retval;
+}
+
+/* Each record is in the lines, or counted among those that are lost. */
+TEST_F_TIMEOUT(bpftool, monitor_tells_what_it_has_lost, TEST_TIMEOUT_S)
+{
+	struct early *early = early__open_and_load();
+	pid_t pid[2];
+	int status, i;
+
+	ASSERT_NE(NULL, early);
+	attach_with_priorities(_metadata, &self->tree, "flags memcg");
+	pid[0] = shell_start("exec bpftool oom monitor", "/tmp/monitor");
+	pid[1] = shell_start("exec bpftool -j oom monitor", "/tmp/monitor.json");
+	ASSERT_TRUE(wait_until(monitors_run(2)));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, kill(pid[i], SIGSTOP));
+		ASSERT_EQ(pid[i], waitpid(pid[i], &status, WUNTRACED));
+	}
+	for (i = 0; i < NR_FALLBACKS; i++)
+		ASSERT_EQ(-ESRCH, kill_early(early, tree_find(&self->tree,
+							      "besteffort/empty")->id));
+	early__destroy(early);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, kill(pid[i], SIGTERM));
+		EXPECT_EQ(0, kill(pid[i], SIGCONT));
+		end_monitor(_metadata, pid[i]);
+	}
+	runs(_metadata, 0, "jq -s 'map(.lost // .repeated) | add' /tmp/monitor.json");
+	EXPECT_EQ(NR_FALLBACKS, atoi(shell_output));
+	runs(_metadata, 0, "jq -s 'map(.lost // 0) | add' /tmp/monitor.json");
+	EXPECT_LT(0, atoi(shell_output));
+	runs(_metadata, 0, "grep -q '  lost %d records: ' /tmp/monitor", atoi(shell_output));
 }
 
 TEST_F_TIMEOUT(bpftool, shows_who_ranks_the_tasks, TEST_TIMEOUT_S)

@@ -440,7 +440,8 @@ FIXTURE_VARIANT_ADD(wrong, nobody_may_look)
 FIXTURE_VARIANT_ADD(wrong, nobody_may_monitor)
 {
 	.command = "monitor",
-	.says = "cannot make a trace instance: Permission denied (it takes root)",
+	.says =
+		"no permission to load the programs of monitor: it takes CAP_BPF and CAP_PERFMON",
 	.nobody = true,
 };
 
@@ -448,7 +449,7 @@ FIXTURE_VARIANT_ADD(wrong, nobody_may_monitor)
 static void look_around(char *text)
 {
 	shell("bpftool -j oom show; bpftool oom priority list; find " BPF_FS "; "
-	      "ls /sys/kernel/tracing/instances; cat /proc/mounts");
+	      "bpftool -j link show | jq -c 'map(.id)'; cat /proc/mounts");
 	memcpy(text, shell_output, OUTPUT_SIZE);
 }
 

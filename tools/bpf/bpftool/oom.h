@@ -83,6 +83,7 @@ struct oom_prog_arg {
 };
 
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg);
+void oom_explain_load(const char *what, int err);
 int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities);
 void oom_prog_name(__u32 id, char *name, size_t size);
 int oom_parse_u32(int *argc, char ***argv, __u32 *value, const char *what);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * What OOM policies do, as it happens: one line per event, put together from the
- * tracepoints of oom_policy and from oom:mark_victim, in a trace instance of our
- * own that goes away with us.
+ * "monitor": what OOM policies do, as it happens. One line per event, put together
+ * from the records of skeleton/oom_monitor.bpf.c, whose programs go when we go, by
+ * whatever signal.
  *
- * The events of one OOM come from one task, one after the other, because the OOM
+ * The records of one OOM come from one task, one after the other, because the OOM
  * killer runs under a lock: a fallback, a selection, the marking of each victim.
  * Nothing says which marking is the last, so a line is complete when something
  * else happens or nothing has happened for a while.
@@ -13,149 +13,96 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <mntent.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <bpf/libbpf.h>
 
 #include "json_writer.h"
 #include "main.h"
 #include "oom.h"
+#include "skeleton/oom_monitor.h"
+
+#ifdef BPFTOOL_WITHOUT_SKELETONS
+
+int oom_do_monitor(int argc, char **argv)
+{
+	p_err("this bpftool was built without the BPF skeletons that monitor needs: build it with clang");
+	return -1;
+}
+
+#else /* BPFTOOL_WITHOUT_SKELETONS */
+
+#include "oom_monitor.skel.h"
 
 /* Longer than the report of a kill takes between two markings. */
 #define QUIET_MS	200
 
-/* Per CPU; an event has some hundred bytes. */
-#define BUFFER_KB	"64"
+#define NSEC_PER_SEC	1000000000LL
+#define NSEC_PER_MSEC	1000000LL
+
+static const char * const reasons[] = {
+	[OOM_REASON_OTHER]		= "other",
+	[OOM_REASON_NONE_ELIGIBLE]	= "none eligible",
+	[OOM_REASON_BUDGET]		= "budget",
+	[OOM_REASON_ABSTAIN]		= "abstain",
+	[OOM_REASON_DISABLED]		= "disabled",
+	[OOM_REASON_IN_FLIGHT]		= "in flight",
+	[OOM_REASON_GRACE]		= "grace",
+};
 
 struct event {
 	bool open;
 	int task;		/* whose allocation it was */
-	double time;		/* CLOCK_MONOTONIC */
-	unsigned long long scope_id;
-	unsigned long long ns;
-	char reason[32];	/* of a fallback, else empty */
+	__u64 time_ns;
+	__u64 scope_id;
+	__u64 ns;
+	const char *reason;	/* of a fallback, else NULL */
 	unsigned int repeated;	/* the same again and again: a victim takes its time */
-	unsigned long long victim_id;
+	__u64 victim_id;
 	int pid;
 	unsigned int compared;
-	char comm[32];
+	char comm[OOM_COMM_LEN];
 	unsigned int killed;
-	unsigned long long rss_kb;
+	__u64 rss_kb;
 };
 
-static char instance[PATH_MAX];
+struct monitor {
+	struct oom_monitor_bpf *skel;
+	struct ring_buffer *records;
+	struct event event;
+	__u32 seen;		/* complete events */
+	__u32 wanted;
+	__u64 lost;		/* records, as far as told */
+};
 
-static int find_tracefs(char *dir, size_t size)
+static __s64 clock_ns(clockid_t clock)
 {
-	struct mntent *mnt;
-	FILE *mounts;
+	struct timespec ts;
 
-	dir[0] = '\0';
-	mounts = setmntent("/proc/self/mounts", "r");
-	while (mounts && !dir[0] && (mnt = getmntent(mounts)))
-		if (!strcmp(mnt->mnt_type, "tracefs"))
-			snprintf(dir, size, "%s", mnt->mnt_dir);
-	if (mounts)
-		endmntent(mounts);
-	if (dir[0])
-		return 0;
-	p_err("tracefs is not mounted: mount -t tracefs none /sys/kernel/tracing");
-	return -1;
-}
-
-static int write_instance(const char *file, const char *text)
-{
-	char path[PATH_MAX + 64];
-	int fd, err = -1;
-
-	snprintf(path, sizeof(path), "%s/%s", instance, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (write(fd, text, strlen(text)) == (ssize_t)strlen(text))
-			err = 0;
-		close(fd);
-	}
-	return err;
-}
-
-static int switch_on(const char *event)
-{
-	char file[64];
-
-	snprintf(file, sizeof(file), "events/%s/enable", event);
-	if (!write_instance(file, "1"))
-		return 0;
-	p_err("cannot watch the event %s: %s", event,
-	      errno == ENOENT ? "this kernel does not have it" : strerror(errno));
-	return -1;
-}
-
-static int open_pipe(void)
-{
-	char path[PATH_MAX + 64];
-	int fd;
-
-	if (write_instance("trace_clock", "mono") ||
-	    write_instance("buffer_size_kb", BUFFER_KB) ||
-	    write_instance("buffer_percent", "0")) {
-		p_err("cannot set up %s: %s", instance, strerror(errno));
-		return -1;
-	}
-	snprintf(path, sizeof(path), "%s/trace_pipe", instance);
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0) {
-		p_err("cannot open %s: %s", path, strerror(errno));
-		return -1;
-	}
-	if (switch_on("oom_policy/oom_policy_select") ||
-	    switch_on("oom_policy/oom_policy_fallback") ||
-	    switch_on("oom/mark_victim")) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static int make_instance(void)
-{
-	char dir[PATH_MAX - 64];
-
-	if (find_tracefs(dir, sizeof(dir)))
-		return -1;
-	snprintf(instance, sizeof(instance), "%s/instances/bpftool_oom_%d", dir, getpid());
-	if (!mkdir(instance, 0700))
-		return 0;
-	p_err("cannot make a trace instance: %s%s", strerror(errno),
-	      errno == EACCES || errno == EPERM ? " (it takes root)" : "");
-	return -1;
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
 /* Local time with its offset, from a stamp of the monotonic clock. */
-static void format_time(double mono, char *text, size_t size)
+static void format_time(__u64 mono_ns, char *text, size_t size)
 {
-	struct timespec real, now;
+	__s64 ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + mono_ns;
+	const time_t s = ns / NSEC_PER_SEC;
 	char zone[8], day[32];
 	struct tm tm;
-	double t;
-	time_t s;
 
-	clock_gettime(CLOCK_REALTIME, &real);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	t = real.tv_sec - now.tv_sec + (real.tv_nsec - now.tv_nsec) / 1e9 + mono;
-	s = t;
 	localtime_r(&s, &tm);
 	strftime(day, sizeof(day), "%FT%T", &tm);
 	strftime(zone, sizeof(zone), "%z", &tm);
-	snprintf(text, size, "%s.%03d%s", day, (int)((t - s) * 1000), zone);
+	snprintf(text, size, "%s.%03d%s", day, (int)(ns % NSEC_PER_SEC / NSEC_PER_MSEC), zone);
 }
 
 /* One JSON value per line: a reader gets each event as it happens. */
@@ -180,7 +127,7 @@ static void print_json(const struct event *event, const char *when)
 	if (event->victim_id)
 		jsonw_uint_field(wtr, "compared", event->compared);
 	jsonw_lluint_field(wtr, "duration_ns", event->ns);
-	if (event->reason[0])
+	if (event->reason)
 		jsonw_string_field(wtr, "fallback", event->reason);
 	jsonw_uint_field(wtr, "repeated", event->repeated);
 	jsonw_end_object(wtr);
@@ -190,11 +137,12 @@ out:
 	free(victim);
 }
 
-static void print_plain(const struct event *event, const char *when)
+static void print_plain(struct event *event, const char *when)
 {
 	char *scope = oom_cgroup_name(event->scope_id);
 	char *victim = oom_cgroup_name(event->victim_id);
 
+	oom_mask_name(event->comm);
 	oom_printf("%s  scope %s", when, scope ?: "?");
 	if (event->victim_id)
 		oom_printf("  victim %s", victim ?: "?");
@@ -207,7 +155,7 @@ static void print_plain(const struct event *event, const char *when)
 	if (event->victim_id)
 		oom_printf("  compared %u", event->compared);
 	oom_printf("  took %llu us", event->ns / 1000);
-	if (event->reason[0])
+	if (event->reason)
 		oom_printf("  fallback: %s", event->reason);
 	if (event->repeated > 1)
 		oom_printf(" (%u times)", event->repeated);
@@ -216,183 +164,176 @@ static void print_plain(const struct event *event, const char *when)
 	free(victim);
 }
 
-/* True if there was one to print. */
-static bool close_event(struct event *event)
+static void close_event(struct monitor *m)
 {
+	struct event *event = &m->event;
 	char when[64];
 
 	if (!event->open)
-		return false;
-	format_time(event->time, when, sizeof(when));
+		return;
+	format_time(event->time_ns, when, sizeof(when));
 	if (json_output)
 		print_json(event, when);
 	else
 		print_plain(event, when);
 	fflush(stdout);
 	event->open = false;
-	return true;
-}
-
-static unsigned long long field(const char *line, const char *key)
-{
-	const char *at = strstr(line, key);
-
-	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+	m->seen++;
 }
 
 /* A new one, which ends the one before. */
-static bool open_event(struct event *event, int task, double time, const char *args)
+static void open_event(struct monitor *m, const struct oom_record *record)
 {
-	bool printed = close_event(event);
-
-	*event = (struct event) {
+	close_event(m);
+	m->event = (struct event) {
 		.open = true,
-		.task = task,
-		.time = time,
-		.scope_id = field(args, "scope_id="),
-		.ns = field(args, " ns="),
+		.task = record->task,
+		.time_ns = record->time_ns,
+		.scope_id = record->scope_id,
+		.ns = record->took_ns,
 		.repeated = 1,
 	};
-	return printed;
 }
 
 /* Whoever allocates tries again until the victim is gone: one line for all of it. */
 static bool waits(const char *reason)
 {
-	return !strcmp(reason, "in flight") || !strcmp(reason, "grace");
+	return reason == reasons[OOM_REASON_IN_FLIGHT] || reason == reasons[OOM_REASON_GRACE];
 }
 
-static bool on_fallback(struct event *event, int task, double time, const char *args)
+static void on_fallback(struct monitor *m, const struct oom_record *record)
 {
-	const char *reason = strstr(args, " reason="), *end = strstr(args, " ns=");
-	char text[sizeof(event->reason)] = "";
-	bool printed;
+	const char *reason = reasons[OOM_REASON_OTHER];
+	struct event *event = &m->event;
 
-	if (reason && end > reason)
-		snprintf(text, sizeof(text), "%.*s", (int)(end - reason) - 8, reason + 8);
-	if (event->open && !event->pid && waits(text) && !strcmp(event->reason, text) &&
-	    event->scope_id == field(args, "scope_id=")) {
+	if (record->reason < ARRAY_SIZE(reasons))
+		reason = reasons[record->reason];
+	if (event->open && !event->pid && waits(reason) && event->reason == reason &&
+	    event->scope_id == record->scope_id) {
 		event->repeated++;
-		return false;
+		return;
 	}
-	printed = open_event(event, task, time, args);
-	snprintf(event->reason, sizeof(event->reason), "%s", text);
-	return printed;
+	open_event(m, record);
+	event->reason = reason;
 }
 
 /* An abstention and where it has led to is one event. */
-static bool on_select(struct event *event, int task, double time, const char *args)
+static void on_select(struct monitor *m, const struct oom_record *record)
 {
-	bool printed = false;
+	struct event *event = &m->event;
 
-	if (!event->open || event->task != task || strcmp(event->reason, "abstain") ||
-	    event->victim_id)
-		printed = open_event(event, task, time, args);
-	event->victim_id = field(args, "victim_id=");
-	event->pid = field(args, " pid=");
-	event->compared = field(args, " compared=");
-	return printed;
+	if (!event->open || event->task != record->task || event->victim_id ||
+	    event->reason != reasons[OOM_REASON_ABSTAIN])
+		open_event(m, record);
+	event->victim_id = record->victim_id;
+	event->pid = record->pid;
+	event->compared = record->compared;
 }
 
 /* The first one marked is the victim, the others go with it. */
-static void on_mark(struct event *event, int task, const char *args)
+static void on_mark(struct monitor *m, const struct oom_record *record)
 {
-	const char *comm = strstr(args, "comm="), *end = strstr(args, " total-vm=");
+	struct event *event = &m->event;
 
-	if (!event->open || event->task != task || waits(event->reason))
+	if (!event->open || event->task != record->task || waits(event->reason))
 		return;
 	if (!event->killed++) {
 		if (!event->pid)
-			event->pid = field(args, "pid=");
-		if (comm && end > comm)
-			snprintf(event->comm, sizeof(event->comm), "%.*s",
-				 (int)(end - comm) - 5, comm + 5);
+			event->pid = record->pid;
+		memcpy(event->comm, record->comm, sizeof(event->comm));
 	}
-	event->rss_kb += field(args, " anon-rss=") + field(args, " file-rss:") +
-			 field(args, " shmem-rss:");
+	event->rss_kb += record->rss * (get_page_size() / 1024);
 }
 
-/* "  COMM-TASK  [CPU] FLAGS  TIME: NAME: ARGS"; COMM can hold anything. */
-static bool on_line(struct event *event, const char *line)
+static int on_record(void *ctx, void *data, size_t size)
 {
-	static const char * const names[] = {
-		": oom_policy_fallback: ", ": oom_policy_select: ", ": mark_victim: ",
-	};
-	const char *at = NULL, *cpu, *c;
-	double time;
-	size_t n;
-	int task;
+	const struct oom_record *record = data;
+	struct monitor *m = ctx;
 
-	for (n = 0; n < ARRAY_SIZE(names) && !at; n++)
-		at = strstr(line, names[n]);
-	if (!at)
-		return false;
-	n--;
-	for (c = at; c > line && c[-1] != ' '; c--)
-		;
-	time = strtod(c, NULL);
-	for (cpu = c; cpu > line && *cpu != '['; cpu--)
-		;
-	for (c = cpu; c > line && *c != '-'; c--)
-		;
-	task = atoi(c + 1);
-
-	at += strlen(names[n]);
-	if (n == 0)
-		return on_fallback(event, task, time, at);
-	if (n == 1)
-		return on_select(event, task, time, at);
-	on_mark(event, task, at);
-	return false;
+	if (record->kind == OOM_RECORD_FALLBACK)
+		on_fallback(m, record);
+	else if (record->kind == OOM_RECORD_SELECT)
+		on_select(m, record);
+	else
+		on_mark(m, record);
+	return 0;
 }
 
-/* Reads what there is until @limit events are complete; returns how many are. */
-static __u32 drain(int fd, struct event *event, __u32 limit)
+/* There was no room for some: who reads the lines has to know of the gap. */
+static void tell_lost(struct monitor *m)
 {
-	static char buf[8192];
-	static size_t len;
-	char *line, *end;
-	__u32 nr = 0;
-	ssize_t n;
+	__u64 lost = READ_ONCE(m->skel->bss->lost);
+	json_writer_t *wtr;
+	char when[64];
 
-	while (nr < limit && (n = read(fd, buf + len, sizeof(buf) - len - 1)) > 0) {
-		len += n;
-		buf[len] = '\0';
-		for (line = buf; nr < limit && (end = strchr(line, '\n')); line = end + 1) {
-			*end = '\0';
-			nr += on_line(event, line);
-		}
-		len -= line - buf;
-		memmove(buf, line, len);
-		if (len == sizeof(buf) - 1)
-			len = 0;
+	if (lost == m->lost)
+		return;
+	close_event(m);
+	format_time(clock_ns(CLOCK_MONOTONIC), when, sizeof(when));
+	if (!json_output) {
+		printf("%s  lost %llu records: they came faster than they were read\n", when,
+		       lost - m->lost);
+	} else {
+		wtr = jsonw_new(stdout);
+		if (!wtr)
+			return;
+		jsonw_start_object(wtr);
+		jsonw_string_field(wtr, "time", when);
+		jsonw_lluint_field(wtr, "lost", lost - m->lost);
+		jsonw_end_object(wtr);
+		jsonw_destroy(&wtr);
 	}
-	return nr;
+	fflush(stdout);
+	m->lost = lost;
 }
 
-static int watch(int fd, int signals, __u32 count)
+static int watch(struct monitor *m, int signals)
 {
 	struct pollfd fds[] = {
-		{ .fd = fd, .events = POLLIN },
+		{ .fd = ring_buffer__epoll_fd(m->records), .events = POLLIN },
 		{ .fd = signals, .events = POLLIN },
 	};
-	struct event event = {};
-	__u32 seen = 0;
 	int ready;
 
-	while (!fds[1].revents && !ferror(stdout) && seen < count) {
-		ready = poll(fds, ARRAY_SIZE(fds), event.open ? QUIET_MS : -1);
+	while (!fds[1].revents && !ferror(stdout) && m->seen < m->wanted) {
+		ready = poll(fds, ARRAY_SIZE(fds), m->event.open ? QUIET_MS : -1);
 		if (ready < 0) {
 			p_err("cannot wait for events: %s", strerror(errno));
 			return -1;
 		}
-		if (fds[0].revents)
-			seen += drain(fd, &event, count - seen);
-		else if (!ready)
-			seen += close_event(&event);
+		if (!ready)
+			close_event(m);
+		while (m->seen < m->wanted && ring_buffer__consume_n(m->records, 1) > 0)
+			;
+		tell_lost(m);
 	}
-	if (seen < count)
-		close_event(&event);
+	if (m->seen < m->wanted)
+		close_event(m);
+	return 0;
+}
+
+static int start_programs(struct monitor *m)
+{
+	libbpf_print_fn_t print;
+	int err;
+
+	/* We say it in one sentence; the library would add its own. */
+	print = libbpf_set_print(NULL);
+	if (verifier_logs)
+		libbpf_set_print(print);
+	set_max_rlimit();
+	m->skel = oom_monitor_bpf__open_and_load();
+	err = m->skel ? oom_monitor_bpf__attach(m->skel) : -errno;
+	libbpf_set_print(print);
+	if (err) {
+		oom_explain_load("the programs of monitor", -err);
+		return -1;
+	}
+	m->records = ring_buffer__new(bpf_map__fd(m->skel->maps.records), on_record, m, NULL);
+	if (!m->records) {
+		p_err("cannot read the records of events: %s", strerror(errno));
+		return -1;
+	}
 	return 0;
 }
 
@@ -423,14 +364,15 @@ static int parse_count(int argc, char **argv, __u32 *count)
 
 int oom_do_monitor(int argc, char **argv)
 {
-	int fd, signals, err = -1;
-	__u32 count = 0;
+	struct monitor m = {};
+	int signals, err;
 	sigset_t set;
 
-	if (parse_count(argc, argv, &count))
+	if (parse_count(argc, argv, &m.wanted))
 		return -1;
+	m.wanted = m.wanted ?: UINT_MAX;
 
-	/* The instance has to be removed whatever ends us. */
+	/* What has been seen is told before we go. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGINT);
@@ -443,18 +385,15 @@ int oom_do_monitor(int argc, char **argv)
 		return -1;
 	}
 
-	if (!make_instance()) {
-		fd = open_pipe();
-		if (fd >= 0) {
-			p_info("watching OOM policies");
-			err = watch(fd, signals, count ?: UINT_MAX);
-			close(fd);
-		}
-		if (rmdir(instance)) {
-			p_err("cannot remove %s: %s", instance, strerror(errno));
-			err = -1;
-		}
+	err = start_programs(&m);
+	if (!err) {
+		p_info("watching OOM policies");
+		err = watch(&m, signals);
 	}
+	ring_buffer__free(m.records);
+	oom_monitor_bpf__destroy(m.skel);
 	close(signals);
 	return err;
 }
+
+#endif /* BPFTOOL_WITHOUT_SKELETONS */

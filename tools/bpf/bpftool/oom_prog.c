@@ -147,14 +147,19 @@ static void take_priorities(struct bpf_object *obj, int priorities)
 		bpf_map__reuse_fd(map, priorities);
 }
 
-static void explain_load(const char *file, int err)
+/**
+ * oom_explain_load() - why programs could not be loaded
+ * @what: the file they are in, or their name
+ * @err: errno
+ */
+void oom_explain_load(const char *what, int err)
 {
 	if (err == EPERM)
-		p_err("no permission to load %s: it takes CAP_BPF and CAP_PERFMON", file);
+		p_err("no permission to load %s: it takes CAP_BPF and CAP_PERFMON", what);
 	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_OOM_POLICY, NULL) == 0)
 		p_err("this kernel has no OOM policies: it needs CONFIG_BPF_OOM_POLICY=y");
 	else
-		p_err("the kernel refuses %s: %s (option -d shows why)", file, strerror(err));
+		p_err("the kernel refuses %s: %s (option -d shows why)", what, strerror(err));
 }
 
 static int load_file(const char *file, __u32 attach_type, int priorities)
@@ -177,7 +182,7 @@ static int load_file(const char *file, __u32 attach_type, int priorities)
 	set_max_rlimit();
 	err = bpf_object__load(obj);
 	if (err) {
-		explain_load(file, -err);
+		oom_explain_load(file, -err);
 		goto out;
 	}
 	fd = fcntl(bpf_program__fd(prog), F_DUPFD_CLOEXEC, 3);

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * For "bpftool oom monitor": each selection, fallback and marking of a victim as a
+ * record in a ring buffer, or one more in "lost" where there is no room for it.
+ *
+ * Single comparisons are not watched: a selection tells how many there were.
+ */
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "oom_monitor.h"
+
+/* The kernel that bpftool is built on need not have OOM policies. */
+enum oom_policy_fallback___local {
+	OOM_POLICY_NONE_ELIGIBLE___local,
+	OOM_POLICY_BUDGET___local,
+	OOM_POLICY_ABSTAINED___local,
+	OOM_POLICY_DISABLED___local,
+	OOM_POLICY_IN_FLIGHT___local,
+	OOM_POLICY_GRACE___local,
+};
+
+#define FALLBACK(name)						\
+	bpf_core_enum_value(enum oom_policy_fallback___local,	\
+			    OOM_POLICY_##name##___local)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} records SEC(".maps");
+
+__u64 lost;
+
+static struct oom_record *new_record(enum oom_record_kind kind)
+{
+	struct oom_record *record;
+
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record) {
+		__sync_fetch_and_add(&lost, 1);
+		return NULL;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->time_ns = bpf_ktime_get_ns();
+	record->task = bpf_get_current_pid_tgid();
+	record->kind = kind;
+	return record;
+}
+
+static enum oom_record_reason reason_of(u32 reason)
+{
+	if (reason == FALLBACK(NONE_ELIGIBLE))
+		return OOM_REASON_NONE_ELIGIBLE;
+	if (reason == FALLBACK(BUDGET))
+		return OOM_REASON_BUDGET;
+	if (reason == FALLBACK(ABSTAINED))
+		return OOM_REASON_ABSTAIN;
+	if (reason == FALLBACK(DISABLED))
+		return OOM_REASON_DISABLED;
+	if (reason == FALLBACK(IN_FLIGHT))
+		return OOM_REASON_IN_FLIGHT;
+	if (reason == FALLBACK(GRACE))
+		return OOM_REASON_GRACE;
+	return OOM_REASON_OTHER;
+}
+
+SEC("tp_btf/oom_policy_fallback")
+int BPF_PROG(oom_fallback, u64 scope_id, u32 reason, u64 ns)
+{
+	struct oom_record *record = new_record(OOM_RECORD_FALLBACK);
+
+	if (!record)
+		return 0;
+	record->scope_id = scope_id;
+	record->reason = reason_of(reason);
+	record->took_ns = ns;
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+SEC("tp_btf/oom_policy_select")
+int BPF_PROG(oom_select, u64 scope_id, u64 victim_id, pid_t pid, u32 compared, u64 ns)
+{
+	struct oom_record *record = new_record(OOM_RECORD_SELECT);
+
+	if (!record)
+		return 0;
+	record->scope_id = scope_id;
+	record->victim_id = victim_id;
+	record->pid = pid;
+	record->compared = compared;
+	record->took_ns = ns;
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+/* As the kernel's own counters are read without their per-CPU parts. */
+static __u64 pages(const struct percpu_counter *counter)
+{
+	__s64 count = counter->count;
+
+	return count > 0 ? count : 0;
+}
+
+SEC("tp_btf/mark_victim")
+int BPF_PROG(oom_mark, struct task_struct *task)
+{
+	struct oom_record *record = new_record(OOM_RECORD_MARK);
+
+	if (!record)
+		return 0;
+	record->pid = task->pid;
+	record->rss = pages(&task->mm->rss_stat[MM_FILEPAGES]) +
+		      pages(&task->mm->rss_stat[MM_ANONPAGES]) +
+		      pages(&task->mm->rss_stat[MM_SHMEMPAGES]);
+	bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), task->comm);
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
