@@ -35,6 +35,15 @@ ifneq ($(words $(TOP)),1)
 $(error the path of this folder has a blank, with which no kernel builds: $(TOP))
 endif
 
+# What a test names is known before anything is built for it.
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+SELECTED := $(shell DEBUG='$(DEBUG)' JOBS='$(JOBS)' PART='$(PART)' \
+	scripts/run-tests -l $(TESTS) || echo none)
+ifneq ($(filter none,$(SELECTED)),)
+$(error nothing was built)
+endif
+endif
+
 .PHONY: help
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -57,8 +66,13 @@ stock: overlay
 	@$(STEP) kernel-stock scripts/kernel $(B)/stock/src $(B)/stock/kernel vm/kernel.config
 
 .PHONY: tools
-tools: kernel ## libbpf, bpftool, the sample policies and the tests
+tools: kernel ## libbpf, bpftool and the sample policies
 	@$(STEP) tools scripts/tools
+	@scripts/initramfs
+
+.PHONY: tests
+tests: kernel
+	@$(STEP) tools scripts/tools tests
 	@scripts/initramfs
 
 .PHONY: demo
@@ -66,30 +80,30 @@ demo: tools ## the same shortage twice: without a policy and with one
 	@MEM=$(or $(MEM),384M) SHARE= vm/run oom_policy_demo
 
 .PHONY: test
-test: tools $(if $(shell grep '^[^\#].*stock' selftests/oom_policy/machines),stock) ## all tests, as KTAP (TESTS="link selection": some)
+test: tests $(if $(findstring stock,$(SELECTED)),stock) ## all tests, as KTAP (TESTS="link selection": some; JOBS=1)
 	@scripts/run-tests $(TESTS)
 
 .PHONY: fuzz
-fuzz: tools ## random trees against a model of the rules: N=2000, SEED= to see one again
+fuzz: tests ## random trees against a model of the rules: N=2000, SEED= to see one again
 	@MEM=$(or $(MEM),128M) SHARE= TIMEOUT=$$((600 + $(or $(N),200))) \
 		vm/run /tests/fuzz -n $(or $(N),200) $(if $(SEED),-s $(SEED))
 
 .PHONY: stress
-stress: tools ## OOMs amid turmoil, on a kernel full of checks: MINUTES=10, SEED=
+stress: tests ## OOMs amid turmoil, on a kernel full of checks: MINUTES=10, SEED=
 	@MEM=640M SHARE= TIMEOUT=$$((600 + 60 * $(or $(MINUTES),10))) \
 		vm/run /tests/stress -m $(or $(MINUTES),10) $(if $(SEED),-s $(SEED))
 
 .PHONY: bench
-bench: tools ## what a selection costs, in instructions: build/bench/ (SHAPES="1000 10x10x10": some)
+bench: tests ## what a selection costs, in instructions: build/bench/ (SHAPES="1000 10x10x10": some)
 	@scripts/deps bench
 	@scripts/bench $(SHAPES)
 
 .PHONY: bench-early
-bench-early: tools ## early kills and the grace against what there is: build/bench-early/
+bench-early: tests ## early kills and the grace against what there is: build/bench-early/
 	@scripts/bench-early
 
 .PHONY: shell
-shell: tools ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
+shell: tests ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
 	@if [ -n "$$CMD" ]; then vm/run "$$CMD"; else vm/run; fi
 
 .PHONY: check
@@ -106,7 +120,7 @@ patches: overlay ## the overlay as a series of patches, in build/patches
 	@scripts/patches
 
 .PHONY: series
-series: tools stock patches ## build after each patch of the series (FULL=1: a kernel each time)
+series: tests stock patches ## build after each patch of the series (FULL=1: a kernel each time)
 	@scripts/build-patches
 
 .PHONY: deb
