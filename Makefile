@@ -12,6 +12,11 @@ ifneq ($(filter stress,$(MAKECMDGOALS)),)
 DEBUG := 1
 endif
 
+# A package may be of any configuration.
+ifneq ($(filter deb testdeb,$(MAKECMDGOALS)),)
+export WHOLE := 1
+endif
+
 ifdef DEBUG
 KDIR      := $(B)/kernel-debug
 FRAGMENTS := vm/kernel.config vm/debug.config
