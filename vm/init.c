@@ -56,7 +56,7 @@ static const struct {
 	{ "bpf",	"/sys/fs/bpf",		"bpf",		NULL,	NULL },
 	{ "debugfs",	"/sys/kernel/debug",	"debugfs",	NULL,	NULL },
 	{ "tracefs",	"/sys/kernel/tracing",	"tracefs",	NULL,	NULL },
-	{ "/dev/vda",	"/scratch",		"ext4",		NULL,	"SCRATCH" },
+	{ "/dev/vda",	"/scratch",		"ext2",		NULL,	"SCRATCH" },
 	{ "share",	"/mnt",			"9p",
 	  "trans=virtio,version=9p2000.L,msize=262144",			"SHARE" },
 };
