@@ -65,10 +65,14 @@ overlay: deps
 kernel: overlay ## the kernel with OOM policies (KERNEL_SRC=dir: from another source)
 	@$(STEP) $(notdir $(KDIR)) scripts/kernel $(B)/src $(KDIR) $(FRAGMENTS)
 
-# The same kernel without us.
-.PHONY: stock
+# The same kernel without us, as far as reports and the memory controller go, or all
+# of it.
+.PHONY: stock stock-all
 stock: overlay
-	@$(STEP) kernel-stock scripts/kernel $(B)/stock/src $(B)/stock/kernel vm/kernel.config
+	@$(STEP) kernel-stock scripts/kernel $(B)/stock/src $(B)/stock/kernel \
+		vm/kernel.config vm/stock.config
+stock-all: overlay
+	@$(STEP) kernel-stock-all scripts/kernel $(B)/stock/src $(B)/stock/kernel-all vm/kernel.config
 
 .PHONY: tools
 tools: kernel ## libbpf, bpftool and the sample policies
@@ -125,7 +129,7 @@ patches: overlay ## the overlay as a series of patches, in build/patches
 	@scripts/patches
 
 .PHONY: series
-series: tests stock patches ## build after each patch of the series (FULL=1: a kernel each time)
+series: tests stock-all patches ## build after each patch of the series (FULL=1: a kernel each time)
 	@scripts/build-patches
 
 .PHONY: deb
