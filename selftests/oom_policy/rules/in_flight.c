@@ -88,7 +88,8 @@ FIXTURE_SETUP(in_flight)
 	self->policy->bss->flip_after_kill = true;
 	self->policy->bss->victims_wanted = variant->victims_wanted;
 	self->policy->bss->waits_wanted = variant->waits ? UINT32_MAX : 0;
-	self->link = attach_with(self->policy->progs.compare, "");
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
 }

@@ -432,7 +432,8 @@ static void expect_victim(struct __test_metadata *_metadata, struct policy *poli
 
 TEST_F_TIMEOUT(ruling, pinned_policy_still_rules, TEST_TIMEOUT_S)
 {
-	self->link = attach_with(self->policy->progs.compare, "");
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, bpf_link__pin(self->link, PIN));
 	bpf_link__disconnect(self->link);
@@ -442,7 +443,8 @@ TEST_F_TIMEOUT(ruling, pinned_policy_still_rules, TEST_TIMEOUT_S)
 
 TEST_F_TIMEOUT(ruling, unpinned_policy_rules_no_more, TEST_TIMEOUT_S)
 {
-	self->link = attach_with(self->policy->progs.compare, "");
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, bpf_link__pin(self->link, PIN));
 	ASSERT_EQ(0, bpf_link__unpin(self->link));

@@ -243,7 +243,8 @@ FIXTURE_SETUP(selection)
 	ASSERT_NE(NULL, self->policy);
 	self->policy->bss->abstain_level = variant->abstain_level;
 	if (variant->attach_to) {
-		self->link = attach_with(self->policy->progs.compare, variant->attach_to);
+		self->link = attach_with(self->policy->progs.compare, variant->attach_to,
+					 .budget_us = NO_BUDGET_US);
 		ASSERT_NE(NULL, self->link);
 	}
 	if (variant->detach)
@@ -352,7 +353,8 @@ FIXTURE_SETUP(link_info)
 	ASSERT_EQ(0, tree_make(&self->tree, "A=0 B=1,8M C=2,8M A/x=1,8M A/y=0,8M"));
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, "");
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 }
 

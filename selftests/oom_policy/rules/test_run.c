@@ -67,7 +67,8 @@ static int stage_set(struct stage *stage)
 	stage->policy = policy_load(&stage->tree);
 	if (!stage->policy)
 		return -1;
-	stage->link = attach_with(stage->policy->progs.compare, "");
+	stage->link = attach_with(stage->policy->progs.compare, "",
+				  .budget_us = NO_BUDGET_US);
 	stage->prog = bpf_program__fd(stage->policy->progs.compare);
 	return stage->link ? 0 : -1;
 }
@@ -644,7 +645,8 @@ TEST_F_TIMEOUT(rehearsal, announces_the_victim, TEST_TIMEOUT_S)
 
 	ASSERT_EQ(0, select_below(prog, cgroup_id(""), NULL, &victim, &retval));
 	EXPECT_EQ(0, retval);
-	self->link = attach_with(self->policy->progs.compare, "");
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, select_below(prog, cgroup_id(""), NULL, &again, &retval));
 	EXPECT_EQ(0, retval);
