@@ -19,9 +19,8 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
-#include "early.skel.h"
+#include "early_kill.h"
 #include "policy.h"
-#include "progs/early.h"
 #include "shell.h"
 
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
@@ -103,10 +102,10 @@ static void attach_with_priorities(struct __test_metadata *_metadata,
 	runs(_metadata, 0, "echo '%s' | bpftool batch file -", batch);
 }
 
-/* One more link than theirs is that of the recorder. */
-static bool monitors_run(int nr)
+/* The last of its programs is attached. */
+static bool monitor_runs(pid_t pid)
 {
-	return !shell("[ $(bpftool link show | grep -cw mark_victim) = %d ]", nr + 1);
+	return !shell("grep -q mark_victim /proc/%d/fdinfo/*", pid);
 }
 
 static bool monitor_leaves_traces(void)
@@ -157,10 +156,9 @@ TEST_F_TIMEOUT(bpftool, whole_life, TEST_TIMEOUT_S)
 	EXPECT_EQ(0U, self->recorder->bss->nr_victims);
 
 	monitor = shell_start("exec bpftool oom monitor count 1", "/tmp/monitor");
-	monitor_json = shell_start("exec bpftool -j oom monitor count 1 2>/tmp/monitor.ready",
-				   "/tmp/monitor.json");
-	ASSERT_TRUE(wait_until(file_has("/tmp/monitor", WATCHING)));
-	ASSERT_TRUE(wait_until(monitors_run(2)));
+	monitor_json = shell_start("exec bpftool -j oom monitor count 1", "/tmp/monitor.json");
+	ASSERT_TRUE(wait_until(monitor_runs(monitor)));
+	ASSERT_TRUE(wait_until(monitor_runs(monitor_json)));
 	EXPECT_EQ(0, policy_shortage(self->recorder, &self->tree));
 	end_monitor(_metadata, monitor);
 	end_monitor(_metadata, monitor_json);
@@ -329,44 +327,41 @@ TEST_F_TIMEOUT(bpftool, monitor_leaves_nothing_behind, TEST_TIMEOUT_S)
 	}
 }
 
-/* Somebody in that cgroup of that name, who does nothing and can be killed. */
-static pid_t start_named(const char *path, const char *name)
-{
-	int status;
-	pid_t pid;
-	FILE *f;
+struct named {
+	const char *path;	/* of the cgroup */
+	const char *name;
+};
 
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		f = fopen("/proc/self/oom_score_adj", "we");
-		if (!f || fputs("0", f) < 0 || fclose(f) ||
-		    cgroup_write(path, "cgroup.procs", "0") || prctl(PR_SET_NAME, name))
-			_exit(1);
-		raise(SIGSTOP);
-		_exit(0);
-	}
-	return waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) ? pid : -1;
+static int be_named(const void *arg, int ready_fd)
+{
+	const struct named *named = arg;
+
+	if (set_oom_score_adj(getpid(), 0) || cgroup_write(named->path, "cgroup.procs", "0") ||
+	    prctl(PR_SET_NAME, named->name) || write(ready_fd, "", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
 }
 
 /* And their processes: one line for each event, and the name as it is in JSON. */
 TEST_F_TIMEOUT(bpftool, names_of_processes_do_no_harm, TEST_TIMEOUT_S)
 {
+	const struct named named = { .path = "besteffort/empty", .name = "a\nb\tc\033d" };
 	pid_t victim, plain, json;
 	int status;
 
 	attach_with_priorities(_metadata, &self->tree, "");
-	victim = start_named("besteffort/empty", "a\nb\tc\033d");
+	victim = child_start(be_named, &named, "the victim");
 	ASSERT_LT(0, victim);
 	runs(_metadata, 0, "bpftool oom select");
 	says(_metadata, " (a?b?c?d) of /besteffort/empty, oom_score_adj 0\n");
 	runs(_metadata, 0, "bpftool -j oom select | jq -r .victim.comm");
-	EXPECT_STREQ("a\nb\tc\033d", shell_output);
+	EXPECT_STREQ(named.name, shell_output);
 
 	plain = shell_start("exec bpftool oom monitor count 1", "/tmp/monitor");
 	json = shell_start("exec bpftool -j oom monitor count 1", "/tmp/monitor.json");
-	ASSERT_TRUE(wait_until(monitors_run(2)));
+	ASSERT_TRUE(wait_until(monitor_runs(plain)));
+	ASSERT_TRUE(wait_until(monitor_runs(json)));
 	ASSERT_EQ(0, raise_oom_sysrq());
 	EXPECT_EQ(victim, waitpid(victim, &status, 0));
 	end_monitor(_metadata, plain);
@@ -376,24 +371,14 @@ TEST_F_TIMEOUT(bpftool, names_of_processes_do_no_harm, TEST_TIMEOUT_S)
 	runs(_metadata, 0, "wc -l </tmp/monitor");
 	EXPECT_STREQ("2", shell_output);
 	runs(_metadata, 0, "jq -r .comm /tmp/monitor.json");
-	EXPECT_STREQ("a\nb\tc\033d", shell_output);
-}
-
-static int kill_early(const struct early *early, __u64 cgroup_id)
-{
-	struct early_args args = { .cgroup_id = cgroup_id };
-	int err;
-
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
-
-	err = bpf_prog_test_run_opts(bpf_program__fd(early->progs.kill_now), &opts);
-	return err ?: (int)opts.retval;
+	EXPECT_STREQ(named.name, shell_output);
 }
 
 /* Each record is in the lines, or counted among those that are lost. */
 TEST_F_TIMEOUT(bpftool, monitor_tells_what_it_has_lost, TEST_TIMEOUT_S)
 {
-	struct early *early = early__open_and_load();
+	const __u64 empty = tree_find(&self->tree, "besteffort/empty")->id;
+	struct early *early = early_load(NULL);
 	pid_t pid[2];
 	int status, i;
 
@@ -401,14 +386,13 @@ TEST_F_TIMEOUT(bpftool, monitor_tells_what_it_has_lost, TEST_TIMEOUT_S)
 	attach_with_priorities(_metadata, &self->tree, "flags memcg");
 	pid[0] = shell_start("exec bpftool oom monitor", "/tmp/monitor");
 	pid[1] = shell_start("exec bpftool -j oom monitor", "/tmp/monitor.json");
-	ASSERT_TRUE(wait_until(monitors_run(2)));
 	for (i = 0; i < 2; i++) {
+		ASSERT_TRUE(wait_until(monitor_runs(pid[i])));
 		ASSERT_EQ(0, kill(pid[i], SIGSTOP));
 		ASSERT_EQ(pid[i], waitpid(pid[i], &status, WUNTRACED));
 	}
 	for (i = 0; i < NR_FALLBACKS; i++)
-		ASSERT_EQ(-ESRCH, kill_early(early, tree_find(&self->tree,
-							      "besteffort/empty")->id));
+		ASSERT_EQ(-ESRCH, early_kill(early, empty, 0));
 	early__destroy(early);
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(0, kill(pid[i], SIGTERM));
