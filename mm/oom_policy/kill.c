@@ -62,7 +62,7 @@ void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
 		return;
 
 	/* A group is empty by now. */
-	if (oom_policy_kills_all(ev) && !ev->leaf->oom_group)
+	if (oom_policy_kills_all(ev) && !READ_ONCE(ev->leaf->oom_group))
 		oom_policy_empty_leaf(ev, kill, message);
 }
 

@@ -140,7 +140,7 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
 		.usage_1 = cand.usage,
 		.swap_1 = cand.swap,
 		.pid_1 = task_tgid_nr(task),
-		.oom_score_adj_1 = task->signal->oom_score_adj,
+		.oom_score_adj_1 = READ_ONCE(task->signal->oom_score_adj),
 		.level = oom_policy_level(ev, memcg),
 		.flags = ev->ctx.flags,
 	};

@@ -104,9 +104,10 @@ void oom_policy_victim_begin(struct task_struct *victim)
 
 	lockdep_assert_held(&oom_lock);
 
-	sig->oom_policy.killed = ktime_get_mono_fast_ns();
-	sig->oom_policy.pages = oom_policy_mm_pages(sig->oom_mm);
-	sig->oom_policy.shared = get_mm_counter(sig->oom_mm, MM_SHMEMPAGES);
+	/* A rehearsal may see oom_mm first: to it the grace has passed then. */
+	WRITE_ONCE(sig->oom_policy.pages, oom_policy_mm_pages(sig->oom_mm));
+	WRITE_ONCE(sig->oom_policy.shared, get_mm_counter(sig->oom_mm, MM_SHMEMPAGES));
+	WRITE_ONCE(sig->oom_policy.killed, ktime_get_mono_fast_ns());
 	atomic_inc(&oom_policy_victims);
 }
 
@@ -120,14 +121,14 @@ static bool oom_policy_holds_memory(struct task_struct *task)
 	struct mm_struct *mm = sig->oom_mm;
 
 	if (atomic_read(&mm->mm_users))
-		return oom_policy_mm_pages(mm) * 2 > sig->oom_policy.pages;
+		return oom_policy_mm_pages(mm) * 2 > READ_ONCE(sig->oom_policy.pages);
 
 	/* The counters run ahead of exit_mmap(), which frees in large batches. */
 	if (!mtree_empty(&mm->mm_mt))
 		return true;
 
 	/* Shared memory goes with its file, which is put after the mm. */
-	return sig->oom_policy.shared * 2 > sig->oom_policy.pages &&
+	return READ_ONCE(sig->oom_policy.shared) * 2 > READ_ONCE(sig->oom_policy.pages) &&
 	       oom_policy_exiting(task);
 }
 
@@ -136,7 +137,7 @@ static int oom_policy_find_slow(struct task_struct *task, void *arg)
 	struct oom_policy_event *ev = arg;
 
 	if (!tsk_is_oom_victim(task) ||
-	    ev->start > task->signal->oom_policy.killed + ev->grace ||
+	    ev->start > READ_ONCE(task->signal->oom_policy.killed) + ev->grace ||
 	    !oom_policy_holds_memory(task))
 		return 0;
 	/* What will be free elsewhere is of no use here. */
