@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # From nothing to a verdict: every target brings what it needs. All products are
-# in build/, all logs in build/logs/. DEBUG=1 takes a kernel full of checks.
+# in build/, all logs in build/logs/. DEBUG=1 takes a kernel full of checks,
+# KCSAN=1 one that looks for data races.
 
 TOP   := $(CURDIR)
 B     := $(TOP)/build
@@ -25,12 +26,23 @@ else
 KDIR      := $(B)/kernel
 FRAGMENTS := vm/kernel.config
 endif
+
+# What KCSAN looks at. Kbuild asks for each object: $@ is its, not ours.
+OURS       := mm/oom_policy/%.o mm/bpf_memcontrol.o kernel/bpf/oom_policy%.o
+NEIGHBOURS := mm/oom_kill.o mm/memcontrol%.o kernel/cgroup/cgroup.o kernel/exit.o \
+	kernel/fork.o kernel/signal.o kernel/bpf/syscall.o fs/proc/base.o
+
+ifdef KCSAN
+KDIR      := $(B)/kernel-kcsan
+FRAGMENTS := vm/kernel.config vm/kcsan.config
+export KCSAN_SANITIZE := $$(if $$(filter $(OURS) $(NEIGHBOURS),$$@),y,n)
+endif
 export KERNEL := $(KDIR)/vmlinux
 
 # The command as it was typed: no second reading of its dollars.
 override CMD := $(value CMD)
 override APPEND := $(value APPEND)
-export CMD APPEND MEM CPUS SHARE ICOUNT DEBUG
+export CMD APPEND MEM CPUS SHARE ICOUNT DEBUG KCSAN
 
 # They are ours, not of the makes that the steps start.
 MAKEOVERRIDES =
@@ -42,8 +54,8 @@ endif
 
 # What a test names is known before anything is built for it.
 ifneq ($(filter test,$(MAKECMDGOALS)),)
-SELECTED := $(shell DEBUG='$(DEBUG)' JOBS='$(JOBS)' PART='$(PART)' \
-	scripts/run-tests -l $(TESTS) || echo none)
+SELECTED := $(shell DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' \
+	JOBS='$(JOBS)' PART='$(PART)' scripts/run-tests -l $(TESTS) || echo none)
 ifneq ($(filter none,$(SELECTED)),)
 $(error nothing was built)
 endif
@@ -146,6 +158,6 @@ testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early accel initramfs.cpio \
-		kernel kernel-debug check patches each deb deb-test \
-		kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
+		kernel kernel-debug kernel-kcsan \
+		check patches each deb deb-test kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
 		build/series.* build/deb.*
