@@ -27,7 +27,7 @@ KDIR      := $(B)/kernel
 FRAGMENTS := vm/kernel.config
 endif
 
-# What KCSAN looks at. Kbuild asks for each object: $@ is its, not ours.
+# What the two instruments look at. Kbuild asks for each object: $@ is its, not ours.
 OURS       := mm/oom_policy/%.o mm/bpf_memcontrol.o kernel/bpf/oom_policy%.o
 NEIGHBOURS := mm/oom_kill.o mm/memcontrol%.o kernel/cgroup/cgroup.o kernel/exit.o \
 	kernel/fork.o kernel/signal.o kernel/bpf/syscall.o fs/proc/base.o
@@ -37,12 +37,23 @@ KDIR      := $(B)/kernel-kcsan
 FRAGMENTS := vm/kernel.config vm/kcsan.config
 export KCSAN_SANITIZE := $$(if $$(filter $(OURS) $(NEIGHBOURS),$$@),y,n)
 endif
+
+ifneq ($(filter coverage,$(MAKECMDGOALS)),)
+COVERAGE  := 1
+endif
+ifdef COVERAGE
+KDIR      := $(B)/kernel-coverage
+FRAGMENTS := vm/kernel.config vm/coverage.config
+export GCOV_PROFILE := $$(if $$(filter $(OURS),$$@),y)
+# Every function once, so that a branch of the source is one of the program.
+export KCC := gcc $$(if $$(filter $(OURS),$$@),-fno-early-inlining -include $(B)/coverage.h)
+endif
 export KERNEL := $(KDIR)/vmlinux
 
 # The command as it was typed: no second reading of its dollars.
 override CMD := $(value CMD)
 override APPEND := $(value APPEND)
-export CMD APPEND MEM CPUS SHARE ICOUNT DEBUG KCSAN
+export CMD APPEND MEM CPUS SHARE ICOUNT DEBUG KCSAN COVERAGE
 
 # They are ours, not of the makes that the steps start.
 MAKEOVERRIDES =
@@ -53,8 +64,8 @@ $(error the path of this folder has a blank, with which no kernel builds: $(TOP)
 endif
 
 # What a test names is known before anything is built for it.
-ifneq ($(filter test,$(MAKECMDGOALS)),)
-SELECTED := $(shell DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' \
+ifneq ($(filter test coverage,$(MAKECMDGOALS)),)
+SELECTED := $(shell DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' COVERAGE='$(COVERAGE)' \
 	JOBS='$(JOBS)' PART='$(PART)' scripts/run-tests -l $(TESTS) || echo none)
 ifneq ($(filter none,$(SELECTED)),)
 $(error nothing was built)
@@ -74,7 +85,7 @@ overlay: deps
 	@scripts/overlay
 
 .PHONY: kernel
-kernel: overlay ## the kernel with OOM policies (KERNEL_SRC=dir: from another source)
+kernel: overlay $(if $(COVERAGE),coverage.h) ## the kernel with OOM policies (KERNEL_SRC=dir: from another source)
 	@$(STEP) $(notdir $(KDIR)) scripts/kernel $(B)/src $(KDIR) $(FRAGMENTS)
 
 # The same kernel without us, as far as reports and the memory controller go, or all
@@ -100,9 +111,19 @@ tests: kernel
 demo: tools ## the same shortage twice: without a policy and with one
 	@MEM=$(or $(MEM),384M) SHARE= vm/run oom_policy_demo
 
+# What our files include has inlined what it must before our own are asked not to.
+.PHONY: coverage.h
+coverage.h: overlay
+	@scripts/coverage header
+
 .PHONY: test
 test: tests $(if $(findstring stock,$(SELECTED)),stock) ## all tests, as KTAP (TESTS="link selection": some; JOBS=1)
 	@scripts/run-tests $(TESTS)
+
+.PHONY: coverage
+coverage: tests $(if $(findstring stock,$(SELECTED)),stock) ## which lines and branches the tests reach: build/coverage/ (TESTS="link": some)
+	@scripts/deps coverage
+	@scripts/coverage $(TESTS)
 
 .PHONY: fuzz
 fuzz: tests ## random trees against a model of the rules: N=2000, SEED= to see one again
@@ -158,6 +179,6 @@ testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early accel initramfs.cpio \
-		kernel kernel-debug kernel-kcsan \
+		kernel kernel-debug kernel-kcsan kernel-coverage coverage coverage.h \
 		check patches each deb deb-test kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
 		build/series.* build/deb.*

@@ -4,7 +4,8 @@
  * with its output on the virtio-serial port "output", tells how it ended on the
  * port "status" and reboots, which makes QEMU exit. With TTY=ROWSxCOLUMNS in
  * the environment (the kernel command line) the command gets the terminal hvc0;
- * with LEAKS=1 a kernel that can looks for memory leaks after it.
+ * with LEAKS=1 a kernel that can looks for memory leaks after it; with COVERAGE=DIR
+ * its gcov counters are left in DIR of the shared folder.
  *
  * The host trusts one line only: "exit N". Anything that goes wrong in here is
  * told as "init: ..." on the same port, and no command runs.
@@ -293,6 +294,18 @@ static void find_leaks(void)
 		fclose(f);
 }
 
+/* The kernel's files have no size and no end but the reader's: they are to be read. */
+static void save_coverage(void)
+{
+	if (!getenv("COVERAGE"))
+		return;
+	if (system("cd /sys/kernel/debug/gcov || exit 0; to=/mnt/$COVERAGE\n"
+		   "find . -name '*.gcda' | while read -r file; do\n"
+		   "	mkdir -p \"$to/${file%/*}\" && cat \"$file\" >\"$to/$file\" || exit\n"
+		   "done"))
+		die("save the coverage");
+}
+
 int main(void)
 {
 	sigset_t chld, before;
@@ -327,6 +340,7 @@ int main(void)
 		run_command(ends[1], &before);
 	status = wait_for(command, sigfd, ends[0], port);
 	find_leaks();
+	save_coverage();
 	dprintf(status_fd, "exit %d\n", status);
 	leave();
 }
