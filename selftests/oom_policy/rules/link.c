@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -479,6 +480,7 @@ FIXTURE_VARIANT(refused)
 		CGROUP, NO_FD, REGULAR_FILE, CGROUP_FILE, DIRECTORY, CGROUP_V1,
 		NO_MEMORY, REMOVED,
 	} target;
+	bool no_fd_left;
 	__u32 link_flags;
 	__u32 flags;
 	__u32 budget_us;
@@ -496,6 +498,7 @@ FIXTURE_VARIANT_ADD(refused, other_directory) { .target = DIRECTORY, .err = -EBA
 FIXTURE_VARIANT_ADD(refused, cgroup_v1_directory) { .target = CGROUP_V1, .err = -EBADF };
 FIXTURE_VARIANT_ADD(refused, memory_not_enabled) { .target = NO_MEMORY, .err = -EOPNOTSUPP };
 FIXTURE_VARIANT_ADD(refused, removed_cgroup) { .target = REMOVED, .err = -ENOENT };
+FIXTURE_VARIANT_ADD(refused, no_fd_left) { .no_fd_left = true, .err = -EMFILE };
 FIXTURE_VARIANT_ADD(refused, unknown_flag) { .flags = 1U << 31, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, next_free_flag) { .flags = 1U << 3, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, padding) { .padding = 1, .err = -EINVAL };
@@ -573,7 +576,11 @@ TEST_F(refused, err)
 	};
 	const size_t end = offsetof(union bpf_attr, link_create.oom_policy) +
 			   sizeof(attr.link_create.oom_policy);
+	const struct rlimit none = {};
 	int ret;
+
+	if (variant->no_fd_left)
+		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
 
 	memcpy((char *)&attr + end - sizeof(variant->padding), &variant->padding,
 	       sizeof(variant->padding));

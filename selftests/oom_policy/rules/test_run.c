@@ -8,9 +8,12 @@
  * The machine must have no cgroups but these.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -20,8 +23,11 @@
 #include "policy.h"
 
 #define MAX_STEPS	40
+#define KERNEL_STEPS	32	/* that a selection keeps */
+#define DEPTH		36
 #define TEXT_SIZE	256
 #define UNKNOWN_ID	0x10000000000
+#define NOWHERE		1	/* an address */
 
 static int test_run(union bpf_attr *attr)
 {
@@ -102,6 +108,9 @@ FIXTURE_VARIANT(test_run)
 	__u32 batch_size;
 	bool data_in;
 	bool data_out;
+	enum { NOTHING, CTX_IN, CTX_OUT, DATA_OUT } nowhere;
+	bool no_ctx_out;
+	bool read_only;		/* the attributes themselves */
 	int err;
 	int retval;
 	int calls;
@@ -364,6 +373,72 @@ FIXTURE_VARIANT_ADD(test_run, no_room_for_the_steps)
 	.calls = 2,
 };
 
+FIXTURE_VARIANT_ADD(test_run, context_nowhere)
+{
+	.one = "A",
+	.two = "B",
+	.nowhere = CTX_IN,
+	.err = -EFAULT,
+};
+
+FIXTURE_VARIANT_ADD(test_run, answer_goes_nowhere)
+{
+	.one = "A",
+	.two = "B",
+	.nowhere = CTX_OUT,
+	.err = -EFAULT,
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, no_context_wanted)
+{
+	.one = "A",
+	.two = "B",
+	.no_ctx_out = true,
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, steps_go_nowhere)
+{
+	.one = "",
+	.select = true,
+	.data_out = true,
+	.nowhere = DATA_OUT,
+	.err = -EFAULT,
+	.calls = 2,
+};
+
+FIXTURE_VARIANT_ADD(test_run, read_only_attributes)
+{
+	.one = "A",
+	.two = "B",
+	.read_only = true,
+	.err = -EFAULT,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, read_only_attributes_without_context)
+{
+	.one = "A",
+	.two = "B",
+	.no_ctx_out = true,
+	.read_only = true,
+	.err = -EFAULT,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, read_only_attributes_of_a_selection)
+{
+	.one = "",
+	.select = true,
+	.data_out = true,
+	.read_only = true,
+	.err = -EFAULT,
+	.calls = 2,
+};
+
 FIXTURE_SETUP(test_run)
 {
 	ASSERT_EQ(0, protect_self());
@@ -401,6 +476,23 @@ static __u64 id_of(const char *path)
 	return strcmp(path, "?") ? cgroup_id(path) : UNKNOWN_ID;
 }
 
+/* As test_run(), from memory that cannot be written to. */
+static int test_run_read_only(const union bpf_attr *attr)
+{
+	const long size = sysconf(_SC_PAGESIZE);
+	union bpf_attr *copy;
+	int err;
+
+	copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	if (copy == MAP_FAILED)
+		return -errno;
+	*copy = *attr;
+	err = mprotect(copy, size, PROT_READ) ? -errno : test_run(copy);
+	munmap(copy, size);
+	return err;
+}
+
 TEST_F(test_run, answer)
 {
 	struct bpf_oom_step steps[MAX_STEPS] = {};
@@ -434,7 +526,26 @@ TEST_F(test_run, answer)
 		attr.test.data_size_out = sizeof(steps) + variant->data_size_out;
 	}
 
-	EXPECT_EQ(variant->err, test_run(&attr));
+	if (variant->no_ctx_out) {
+		attr.test.ctx_out = 0;
+		attr.test.ctx_size_out = 0;
+	}
+	switch (variant->nowhere) {
+	case NOTHING:
+		break;
+	case CTX_IN:
+		attr.test.ctx_in = NOWHERE;
+		break;
+	case CTX_OUT:
+		attr.test.ctx_out = NOWHERE;
+		break;
+	case DATA_OUT:
+		attr.test.data_out = NOWHERE;
+		break;
+	}
+
+	EXPECT_EQ(variant->err, variant->read_only ? test_run_read_only(&attr) :
+						     test_run(&attr));
 	EXPECT_EQ(variant->retval, (int)attr.test.retval);
 	EXPECT_EQ(variant->calls, (int)self->stage.policy->bss->nr_calls);
 	nothing_has_happened(_metadata, self->stage.policy, self->stage.link, &self->stage.tree);
@@ -495,6 +606,36 @@ TEST_F(rehearsed, context_is_filled_in)
 	EXPECT_EQ(0U, self->stage.policy->bss->foreign_scratch);
 }
 
+static void do_nothing(int signo)
+{
+}
+
+TEST_F_TIMEOUT(rehearsed, a_signal_ends_it, TEST_TIMEOUT_S)
+{
+	const struct itimerval often = {
+		.it_value.tv_usec = 10 * 1000,
+		.it_interval.tv_usec = 10 * 1000,
+	}, never = {};
+	struct bpf_oom_ctx in = {
+		.cgroup_id_1 = cgroup_id("A"),
+		.cgroup_id_2 = cgroup_id("B"),
+	};
+	union bpf_attr attr = {
+		.test = {
+			.prog_fd = self->stage.prog,
+			.ctx_in = (uintptr_t)&in,
+			.ctx_size_in = sizeof(in),
+			.repeat = UINT32_MAX,
+		},
+	};
+
+	ASSERT_NE(SIG_ERR, signal(SIGALRM, do_nothing));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &often, NULL));
+	EXPECT_EQ(-EINTR, test_run(&attr));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &never, NULL));
+	EXPECT_EQ(0U, attr.test.retval);
+}
+
 TEST_F(rehearsed, steps_of_a_selection)
 {
 	struct bpf_prog_info info = {};
@@ -545,6 +686,37 @@ TEST_F(rehearsed, steps_of_an_abstention)
 	EXPECT_EQ(cgroup_id("A"), steps[1].parent_id);
 	EXPECT_EQ(0U, steps[1].winner_id);
 	nothing_has_happened(_metadata, self->stage.policy, self->stage.link, &self->stage.tree);
+}
+
+/* A selection goes as deep as the tree does; the steps that have no room are left out. */
+TEST_F_TIMEOUT(rehearsed, deeper_than_its_steps, TEST_TIMEOUT_S)
+{
+	char path[2 * DEPTH] = "D", pid[16];
+	struct bpf_oom_step steps[MAX_STEPS];
+	struct bpf_oom_ctx victim = {};
+	__u64 bottom;
+	int retval;
+
+	ASSERT_EQ(0, cgroup_make(path));
+	while (strlen(path) < 2 * DEPTH - 1) {
+		ASSERT_EQ(0, cgroup_enable_memory(path));
+		strcat(path, "/d");
+		ASSERT_EQ(0, cgroup_make(path));
+	}
+	bottom = cgroup_id(path);
+	snprintf(pid, sizeof(pid), "%d", tree_find(&self->stage.tree, "A/x")->pid[0]);
+	ASSERT_EQ(0, cgroup_write(path, "cgroup.procs", pid));
+
+	EXPECT_EQ(KERNEL_STEPS,
+		  select_below(self->stage.prog, cgroup_id("D"), steps, &victim, &retval));
+	EXPECT_EQ(0, retval);
+	EXPECT_EQ(bottom, victim.cgroup_id_1);
+	EXPECT_EQ(DEPTH - 1U, victim.level);
+	EXPECT_EQ((__u32)KERNEL_STEPS, steps[KERNEL_STEPS - 1].level);
+
+	EXPECT_EQ(0, cgroup_write("A/x", "cgroup.procs", pid));
+	for (; path[0]; path[strlen(path) < 2 ? 0 : strlen(path) - 2] = '\0')
+		EXPECT_EQ(0, cgroup_remove(path));
 }
 
 TEST_F_TIMEOUT(rehearsed, waits_for_nobody, TEST_TIMEOUT_S)
