@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Early kills: from a syscall program, and from bpf_wq callbacks that are started
- * where an allocation might be: in reclaim, in a page fault, under mmap_lock.
+ * where an allocation might be: in reclaim, in a page fault, under mmap_lock. And
+ * what holds a process on its way out.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -30,8 +31,9 @@ struct {
 } jobs SEC(".maps");
 
 /* Set by a test. */
-__u32 target;		/* the process whose doings start a job */
+__u32 target;		/* the process whose doings start a job, or that is held */
 __u64 scope;
+__u32 go;		/* held no longer */
 
 /* Read by a test. */
 __u32 started;
@@ -95,4 +97,37 @@ SEC("?fentry/do_mmap")
 int under_mmap_lock(void *ctx)
 {
 	return start_job();
+}
+
+static int is_let_go(__u32 turn, void *unused)
+{
+	return go;
+}
+
+/* Until the test says so: too long for it to be late, and short for a lockup. */
+static int hold(void)
+{
+	int n;
+
+	if (bpf_get_current_pid_tgid() >> 32 != target)
+		return 0;
+	started = 1;
+	for (n = 0; n < 32 && !is_let_go(0, NULL); n++)
+		bpf_loop(1 << 20, is_let_go, NULL, 0);
+	done = 1;
+	return 0;
+}
+
+/* Its pages are gone, and its map of them is not. */
+SEC("?fentry/free_pgtables")
+int with_page_tables(void *ctx)
+{
+	return hold();
+}
+
+/* Its memory is gone, and its files are not. */
+SEC("?tp_btf/sched_process_exit")
+int with_files(void *ctx)
+{
+	return hold();
 }

@@ -137,6 +137,22 @@ TEST_F_TIMEOUT(early, victim_still_dying, TEST_TIMEOUT_S)
 	EXPECT_STREQ("T/a X", policy_victims(self->policy, &self->tree));
 }
 
+/* Nobody rules above the tenant: it is the stock scan that meets the victim. */
+TEST_F_TIMEOUT(early, victim_of_a_tenant_still_dying, TEST_TIMEOUT_S)
+{
+	const __u64 root = cgroup_id("");
+
+	self->link = attach_with(self->policy->progs.compare, "T",
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+
+	ASSERT_EQ(0, early_kill(self->early, root, 0));
+	ASSERT_TRUE(wait_until(*self->holder.stopped));
+	EXPECT_EQ(-EAGAIN, early_kill(self->early, root, 0));
+	EXPECT_STREQ("T/a", policy_victims(self->policy, &self->tree));
+}
+
 /* Nobody is killed where the choice is about to exit anyway, and it is said so. */
 TEST_F_TIMEOUT(early, victim_exits_already, TEST_TIMEOUT_S)
 {
@@ -189,13 +205,14 @@ FIXTURE(refused)
 
 FIXTURE_VARIANT(refused)
 {
-	enum { MEMCG, REMOVED, NO_MEMORY, NO_SUCH } scope;
+	enum { MEMCG, REMOVED, NO_MEMORY, NO_SUCH, NO_ROOM } scope;
 	__u64 flags;
 	__u64 caps;	/* to be dropped */
 	int err;
 };
 
 FIXTURE_VARIANT_ADD(refused, nobody_killable) { .scope = MEMCG, .err = -ESRCH };
+FIXTURE_VARIANT_ADD(refused, no_memory_allowed) { .scope = NO_ROOM, .err = -ESRCH };
 FIXTURE_VARIANT_ADD(refused, unknown_flag) { .flags = 1, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, no_such_cgroup) { .scope = NO_SUCH, .err = -ENOENT };
 FIXTURE_VARIANT_ADD(refused, removed_cgroup) { .scope = REMOVED, .err = -ENOENT };
@@ -242,6 +259,10 @@ TEST_F_TIMEOUT(refused, err, TEST_TIMEOUT_S)
 		break;
 	case NO_SUCH:
 		id = UINT64_MAX;
+		break;
+	case NO_ROOM:
+		id = cgroup_id("G");
+		ASSERT_EQ(0, cgroup_write("G", "memory.max", "0"));
 		break;
 	}
 	if (variant->caps)

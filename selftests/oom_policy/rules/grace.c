@@ -3,12 +3,16 @@
  * The grace: how long the next kill waits for a victim that the reaper has given up
  * on. in_flight.c has the victims that it has not given up on.
  */
+#include <errno.h>
+#include <sched.h>
 #include <stdint.h>
+#include <bpf/libbpf.h>
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
 #include "early_kill.h"
 #include "policy.h"
+#include "rehearse.h"
 
 #define LONG_GRACE_MS	60000
 #define WAITS		3
@@ -134,6 +138,7 @@ TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
 	const char *first = self->tree.node[self->tree.nr_nodes - 2].path;
 	const __u64 scope = cgroup_id(variant->scope);
 	struct policy *policy = self->policy;
+	struct rehearsed rehearsed;
 	time_t begin;
 	bool again;
 
@@ -147,6 +152,9 @@ TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
 				       times_held(self->link)));
 		EXPECT_LT(0U, times_held(self->link));
 		EXPECT_EQ(-EAGAIN, early_kill(self->early, scope, 0));
+		ASSERT_EQ(0, rehearse_select(bpf_program__fd(policy->progs.compare),
+					     cgroup_id(variant->at ?: ""), &rehearsed));
+		EXPECT_EQ(-EBUSY, rehearsed.retval);
 		EXPECT_STREQ(first, policy_victims(self->policy, &self->tree));
 	}
 	if (variant->held)
@@ -163,6 +171,101 @@ TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
 		EXPECT_GT(LONG_GRACE_MS / 1000, now_s() - begin);
 	if (!variant->grace_ms || variant->nothing_held)
 		EXPECT_EQ(0U, times_held(self->link));
+}
+
+/*
+ * A victim on its way out, held there: its pages may be gone while its page tables are
+ * not, and shared memory goes with its files, later still.
+ */
+FIXTURE(exiting)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct early *early;
+	struct bpf_link *link;
+};
+
+FIXTURE_VARIANT(exiting)
+{
+	const char *tree;
+	const char *where;	/* the program that holds it */
+	bool held;		/* the second kill has to wait */
+};
+
+FIXTURE_VARIANT_ADD(exiting, with_its_page_tables)
+{
+	.tree = "A=0,32M B=1,32M",
+	.where = "with_page_tables",
+	.held = true,
+};
+
+FIXTURE_VARIANT_ADD(exiting, with_its_shared_memory)
+{
+	.tree = "A=0,32M,shared B=1,32M",
+	.where = "with_files",
+	.held = true,
+};
+
+FIXTURE_VARIANT_ADD(exiting, with_nothing)
+{
+	.tree = "A=0,32M B=1,32M",
+	.where = "with_files",
+};
+
+FIXTURE_SETUP(exiting)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US, .grace_ms = LONG_GRACE_MS);
+	ASSERT_NE(NULL, self->link);
+	self->early = early_load(variant->where);
+	ASSERT_NE(NULL, self->early);
+	self->early->bss->target = tree_find(&self->tree, "A")->pid[0];
+	ASSERT_EQ(0, early__attach(self->early));
+}
+
+FIXTURE_TEARDOWN(exiting)
+{
+	self->early->bss->go = 1;
+	early__destroy(self->early);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+static int run_on(pid_t pid, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(pid, sizeof(set), &set);
+}
+
+TEST_F_TIMEOUT(exiting, second_kill, TEST_TIMEOUT_S)
+{
+	const __u64 root = cgroup_id("");
+
+	/* Who is held spins: not where this test runs. */
+	ASSERT_EQ(0, run_on(0, 0));
+	ASSERT_EQ(0, run_on(self->early->bss->target, 1));
+	ASSERT_EQ(0, early_kill(self->early, root, 0));
+	ASSERT_TRUE(wait_until(self->early->bss->started));
+
+	if (variant->held) {
+		EXPECT_EQ(-EAGAIN, early_kill(self->early, root, 0));
+		EXPECT_EQ(1U, times_held(self->link));
+		EXPECT_EQ(0U, self->early->bss->done);
+		self->early->bss->go = 1;
+		EXPECT_TRUE(wait_until(early_kill(self->early, root, 0) == 0));
+	} else {
+		EXPECT_EQ(0, early_kill(self->early, root, 0));
+		EXPECT_EQ(0U, self->early->bss->done);
+	}
+	EXPECT_STREQ("A B", policy_victims(self->policy, &self->tree));
 }
 
 /* The same for a real shortage: the one who allocates waits. */
