@@ -254,15 +254,12 @@ int iterate_bits(struct bpf_oom_ctx *ctx)
 }
 
 /* What allocates nothing, and yet is not on the list of what a policy may call. */
-extern void bpf_preempt_disable(void) __ksym;
-extern void bpf_preempt_enable(void) __ksym;
+extern int bpf_modify_return_test_tp(int nonce) __ksym;
 
 SEC("?oom_policy")
 int call_what_is_not_listed(struct bpf_oom_ctx *ctx)
 {
-	bpf_preempt_disable();
-	bpf_preempt_enable();
-	return BPF_OOM_EQUAL;
+	return bpf_modify_return_test_tp(1) ? BPF_OOM_FIRST : BPF_OOM_SECOND;
 }
 
 struct alarm {

@@ -16,17 +16,21 @@
 
 #define ROUNDS	3
 
-/* Two programs that differ in what they keep in a scratch word. */
+/* Two programs that differ in what they keep in a scratch word, taking turns. */
+struct turns {
+	struct task_stage *judge[2];
+	struct bpf_link *link;
+	pthread_t thread;
+	bool stop;
+	int updates;
+};
+
 FIXTURE(update)
 {
 	struct tree tree;
 	struct policy *policy;
-	struct task_stage *judge[2];
-	struct bpf_link *link;
 	struct bpf_link *policy_link;
-	pthread_t replacer;
-	bool stop;
-	int updates;
+	struct turns turns;
 };
 
 FIXTURE_SETUP(update)
@@ -38,59 +42,64 @@ FIXTURE_SETUP(update)
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
 	for (n = 0; n < 2; n++) {
-		self->judge[n] = task_stage__open_and_load();
-		ASSERT_NE(NULL, self->judge[n]);
-		self->judge[n]->bss->mode = TAKE_SMALLEST_SLOWLY;
-		self->judge[n]->bss->salt = (n + 1ULL) << 32;
+		self->turns.judge[n] = task_stage__open_and_load();
+		ASSERT_NE(NULL, self->turns.judge[n]);
+		self->turns.judge[n]->bss->mode = TAKE_SMALLEST_SLOWLY;
+		self->turns.judge[n]->bss->salt = (n + 1ULL) << 32;
 	}
-	self->link = attach_with(self->judge[0]->progs.judge, "",
-				 .budget_us = NO_BUDGET_US);
-	ASSERT_NE(NULL, self->link);
+	self->turns.link = attach_with(self->turns.judge[0]->progs.judge, "",
+				       .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->turns.link);
 }
 
 FIXTURE_TEARDOWN(update)
 {
 	bpf_link__destroy(self->policy_link);
-	bpf_link__destroy(self->link);
-	task_stage__destroy(self->judge[0]);
-	task_stage__destroy(self->judge[1]);
+	bpf_link__destroy(self->turns.link);
+	task_stage__destroy(self->turns.judge[0]);
+	task_stage__destroy(self->turns.judge[1]);
 	policy__destroy(self->policy);
 	tree_remove(&self->tree);
 }
 
 static void *replace_on_and_on(void *arg)
 {
-	FIXTURE_DATA(update) *self = arg;
+	struct turns *turns = arg;
 	struct task_stage *next;
 
-	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
-		next = self->judge[(self->updates + 1) % 2];
-		if (bpf_link__update_program(self->link, next->progs.judge))
+	while (!__atomic_load_n(&turns->stop, __ATOMIC_RELAXED)) {
+		next = turns->judge[(turns->updates + 1) % 2];
+		if (bpf_link__update_program(turns->link, next->progs.judge))
 			break;
-		self->updates++;
+		turns->updates++;
 	}
 	return NULL;
 }
 
-static void replace_until_done(struct __test_metadata *_metadata,
-			       FIXTURE_DATA(update) *self)
+static int begin_turns(struct turns *turns)
 {
-	__atomic_store_n(&self->stop, true, __ATOMIC_RELAXED);
-	ASSERT_EQ(0, pthread_join(self->replacer, NULL));
+	return pthread_create(&turns->thread, NULL, replace_on_and_on, turns);
+}
+
+/* How many there were. */
+static int end_turns(struct turns *turns)
+{
+	__atomic_store_n(&turns->stop, true, __ATOMIC_RELAXED);
+	return pthread_join(turns->thread, NULL) ? -1 : turns->updates;
 }
 
 /* Of each round one of the two has had all the calls. */
-static void expect_one_judge(struct __test_metadata *_metadata, FIXTURE_DATA(update) *self)
+static void expect_one_judge(struct __test_metadata *_metadata, const struct turns *turns)
 {
 	__u32 calls[2], n, i;
 
 	for (n = 0; n < 2; n++) {
-		calls[n] = self->judge[n]->bss->nr_calls;
+		calls[n] = turns->judge[n]->bss->nr_calls;
 		for (i = 0; i < calls[n] && i < MAX_TASK_CALLS; i++) {
-			EXPECT_EQ(0U, self->judge[n]->bss->calls[i].cand[0].foreign);
-			EXPECT_EQ(0U, self->judge[n]->bss->calls[i].cand[1].foreign);
+			EXPECT_EQ(0U, turns->judge[n]->bss->calls[i].cand[0].foreign);
+			EXPECT_EQ(0U, turns->judge[n]->bss->calls[i].cand[1].foreign);
 		}
-		self->judge[n]->bss->nr_calls = 0;
+		turns->judge[n]->bss->nr_calls = 0;
 	}
 	EXPECT_LT(0U, calls[0] + calls[1]);
 	EXPECT_TRUE(!calls[0] || !calls[1])
@@ -101,14 +110,13 @@ TEST_F_TIMEOUT(update, one_program_judges_an_event, TEST_TIMEOUT_S)
 {
 	__u32 n;
 
-	ASSERT_EQ(0, pthread_create(&self->replacer, NULL, replace_on_and_on, self));
+	ASSERT_EQ(0, begin_turns(&self->turns));
 	for (n = 1; n <= ROUNDS; n++) {
 		ASSERT_EQ(0, policy_event(self->policy));
 		EXPECT_EQ(n, self->policy->bss->nr_victims);
-		expect_one_judge(_metadata, self);
+		expect_one_judge(_metadata, &self->turns);
 	}
-	replace_until_done(_metadata, self);
-	EXPECT_LT(0, self->updates);
+	EXPECT_LT(0, end_turns(&self->turns));
 }
 
 TEST_F_TIMEOUT(update, one_program_judges_a_rehearsal, TEST_TIMEOUT_S)
@@ -121,15 +129,14 @@ TEST_F_TIMEOUT(update, one_program_judges_a_rehearsal, TEST_TIMEOUT_S)
 	self->policy_link = attach_with(self->policy->progs.compare, "",
 					.budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->policy_link);
-	ASSERT_EQ(0, pthread_create(&self->replacer, NULL, replace_on_and_on, self));
+	ASSERT_EQ(0, begin_turns(&self->turns));
 	for (n = 0; n < ROUNDS; n++) {
 		ASSERT_EQ(0, rehearse_select(bpf_program__fd(self->policy->progs.compare),
 					     scope, &said));
 		EXPECT_EQ(0, said.retval);
-		expect_one_judge(_metadata, self);
+		expect_one_judge(_metadata, &self->turns);
 	}
-	replace_until_done(_metadata, self);
-	EXPECT_LT(0, self->updates);
+	EXPECT_LT(0, end_turns(&self->turns));
 }
 
 int main(int argc, char **argv)

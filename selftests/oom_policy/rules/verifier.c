@@ -69,7 +69,7 @@ static const struct {
 
 	{ "update_map", BAD_HELPER " bpf_map_update_elem" },
 	{ "iterate_bits", "bpf_iter_bits_new is not allowed" },
-	{ "call_what_is_not_listed", "bpf_preempt_disable is not allowed" },
+	{ "call_what_is_not_listed", "bpf_modify_return_test_tp is not allowed" },
 	{ "start_timer", BAD_HELPER " bpf_timer_start" },
 	{ "tail_call", BAD_HELPER " bpf_tail_call" },
 
