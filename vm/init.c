@@ -42,6 +42,8 @@
 
 static int status_fd = -1;
 
+static const char if_there[] = "";	/* only if the kernel has it */
+
 static const struct {
 	const char *source, *target, *type, *options;
 	const char *wanted;	/* only with this variable in the environment */
@@ -54,9 +56,9 @@ static const struct {
 	{ "tmpfs",	"/run",			"tmpfs",	NULL,	NULL },
 	{ "tmpfs",	"/tmp",			"tmpfs",	NULL,	NULL },
 	{ "cgroup2",	CGROUP_ROOT,		"cgroup2",	NULL,	NULL },
-	{ "bpf",	"/sys/fs/bpf",		"bpf",		NULL,	NULL },
+	{ "bpf",	"/sys/fs/bpf",		"bpf",		NULL,	if_there },
 	{ "debugfs",	"/sys/kernel/debug",	"debugfs",	NULL,	NULL },
-	{ "tracefs",	"/sys/kernel/tracing",	"tracefs",	NULL,	NULL },
+	{ "tracefs",	"/sys/kernel/tracing",	"tracefs",	NULL,	if_there },
 	{ "/dev/vda",	"/scratch",		"ext2",		NULL,	"SCRATCH" },
 	{ "share",	"/mnt",			"9p",
 	  "trans=virtio,version=9p2000.L,msize=262144",			"SHARE" },
@@ -84,10 +86,25 @@ static void tick(void)
 	nanosleep(&ts, NULL);
 }
 
+static bool kernel_has(const char *type)
+{
+	char line[64], name[64];
+	bool hit = false;
+	FILE *f;
+
+	f = fopen("/proc/filesystems", "re");
+	while (f && !hit && fgets(line, sizeof(line), f))
+		hit = sscanf(line, "nodev %63s", name) == 1 && !strcmp(name, type);
+	if (f)
+		fclose(f);
+	return hit;
+}
+
 static void mount_all(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(mounts); i++) {
-		if (mounts[i].wanted && !getenv(mounts[i].wanted))
+		if (mounts[i].wanted == if_there ? !kernel_has(mounts[i].type) :
+		    mounts[i].wanted && !getenv(mounts[i].wanted))
 			continue;
 		mkdir(mounts[i].target, 0755);
 		if (mount(mounts[i].source, mounts[i].target, mounts[i].type, 0,
