@@ -75,7 +75,6 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 
 int oom_policy_block(void);
 void oom_policy_unblock(void);
-
 struct mem_cgroup *oom_policy_get_memcg(u64 cgroup_id);
 int oom_policy_kill(struct mem_cgroup *scope);
 
