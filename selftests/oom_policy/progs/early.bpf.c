@@ -101,7 +101,7 @@ int under_mmap_lock(void *ctx)
 
 static int is_let_go(__u32 turn, void *unused)
 {
-	return go;
+	return go != 0;
 }
 
 /* Until the test says so: too long for it to be late, and short for a lockup. */

@@ -576,9 +576,12 @@ TEST_F(refused, err)
 	};
 	const size_t end = offsetof(union bpf_attr, link_create.oom_policy) +
 			   sizeof(attr.link_create.oom_policy);
-	const struct rlimit none = {};
+	struct rlimit few, none;
 	int ret;
 
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &few));
+	none = few;
+	none.rlim_cur = 0;
 	if (variant->no_fd_left)
 		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
 
@@ -587,6 +590,7 @@ TEST_F(refused, err)
 	memcpy((char *)&attr + end, &variant->behind, sizeof(variant->behind));
 
 	ret = sys_bpf(BPF_LINK_CREATE, &attr);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
 	EXPECT_EQ(variant->err, only_err(ret));
 	if (ret >= 0)
 		close(ret);
