@@ -31,7 +31,8 @@ static int oom_policy_kill_task(struct task_struct *task, void *arg)
 {
 	struct oom_policy_kill *all = arg;
 
-	if (task->flags & PF_KTHREAD || tsk_is_oom_victim(task))
+	/* Of its own flags, which a task changes as it likes, this one stays. */
+	if (data_race(task->flags) & PF_KTHREAD || tsk_is_oom_victim(task))
 		return 0;
 	return all->kill(task, (void *)all->message);
 }
@@ -106,7 +107,7 @@ void __oom_policy_done(struct oom_control *oc)
  */
 unsigned long oom_policy_totalpages(struct mem_cgroup *scope)
 {
-	unsigned long pages = totalram_pages() + total_swap_pages;
+	unsigned long pages = totalram_pages() + READ_ONCE(total_swap_pages);
 
 	if (!mem_cgroup_is_root(scope))
 		pages = min(pages, mem_cgroup_get_max(scope));

@@ -74,11 +74,11 @@ static u64 oom_policy_dry_seq;	/* oom_policy_dry_mutex */
 /* What the stock killer thinks of a task, without a shortage. */
 static int oom_policy_dry_evaluate(struct task_struct *task, void *arg)
 {
+	const struct mm_struct *oom_mm = READ_ONCE(task->signal->oom_mm);
 	struct oom_control *oc = arg;
 	long points;
 
-	if (tsk_is_oom_victim(task) &&
-	    !test_bit(MMF_OOM_SKIP, &task->signal->oom_mm->flags)) {
+	if (oom_mm && !test_bit(MMF_OOM_SKIP, &oom_mm->flags)) {
 		if (oc->chosen)
 			put_task_struct(oc->chosen);
 		oc->chosen = (void *)-1UL;

@@ -24,6 +24,12 @@
 
 #include "event.h"
 
+/* Counters are written under oom_lock, and read without it by whoever asks a link. */
+static void oom_policy_add(u64 *counter, u64 n)
+{
+	WRITE_ONCE(*counter, *counter + n);
+}
+
 /**
  * oom_policy_count_runs - count the program runs of a match that is over
  * @ev: the event
@@ -35,7 +41,7 @@ void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *polic
 {
 	ev->compared += oom_match_compared(match);
 	if (!ev->rehearsed)
-		policy->stats.comparisons += oom_match_compared(match);
+		oom_policy_add(&policy->stats.comparisons, oom_match_compared(match));
 }
 
 static enum oom_policy_fallback oom_policy_reason(enum oom_policy_outcome outcome)
@@ -58,7 +64,7 @@ static enum oom_policy_fallback oom_policy_reason(enum oom_policy_outcome outcom
 static void oom_policy_count_fallback(struct oom_policy_event *ev,
 				      enum oom_policy_fallback reason, u64 ns)
 {
-	ev->first->stats.fallbacks[reason]++;
+	oom_policy_add(&ev->first->stats.fallbacks[reason], 1);
 	trace_oom_policy_fallback(memcg_cgroup_id(ev->scope), reason, ns);
 }
 
@@ -67,8 +73,8 @@ static void oom_policy_count_kill(struct oom_policy *policy, u64 victim_id)
 	if (!policy)
 		return;
 
-	policy->stats.kills++;
-	policy->stats.last_victim = victim_id;
+	oom_policy_add(&policy->stats.kills, 1);
+	WRITE_ONCE(policy->stats.last_victim, victim_id);
 }
 
 /**
@@ -98,9 +104,10 @@ void oom_policy_count(struct oom_policy_event *ev)
 	struct task_struct *victim = ev->oc->chosen;
 
 	if (oom_policy_selected(ev->outcome)) {
-		ev->first->stats.selections++;
-		ev->first->stats.last_ns = ns;
-		ev->first->stats.worst_ns = max(ev->first->stats.worst_ns, ns);
+		oom_policy_add(&ev->first->stats.selections, 1);
+		WRITE_ONCE(ev->first->stats.last_ns, ns);
+		if (ns > ev->first->stats.worst_ns)
+			WRITE_ONCE(ev->first->stats.worst_ns, ns);
 	}
 	if (!oom_outcome_has_leaf(ev->outcome)) {
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
@@ -179,7 +186,7 @@ void __oom_policy_report(struct oom_control *oc)
 	prog = READ_ONCE(ev->first->link.prog);
 	pr_info("scope %s, prog %s, prog id %u, link id %u%s\n",
 		oom_policy_memcg_path(ev->scope), prog->aux->name, prog->aux->id,
-		ev->first->link.id, ev->early ? ", early" : "");
+		READ_ONCE(ev->first->link.id), ev->early ? ", early" : "");
 	rcu_read_unlock();
 
 	if (oom_outcome_stock(ev->outcome)) {
@@ -200,7 +207,7 @@ void __oom_policy_report(struct oom_control *oc)
 			ev->outcome == OOM_LEFT_BUDGET ? " within its budget" : "");
 	if (ev->task_policy)
 		pr_info("task: the choice of link id %u among %u in %s\n",
-			ev->task_policy->link.id, ev->tasks.eligible,
+			READ_ONCE(ev->task_policy->link.id), ev->tasks.eligible,
 			oom_policy_memcg_path(ev->leaf));
 }
 

@@ -109,7 +109,8 @@ int oom_policy_add_task(struct task_struct *task, void *arg)
 	struct task_struct *thread;
 	struct mm_struct *mm;
 
-	if (task->flags & PF_KTHREAD)
+	/* Of its own flags, which a task changes as it likes, this one stays. */
+	if (data_race(task->flags) & PF_KTHREAD)
 		return 0;
 
 	/* The leader may have left its mm to the other threads. */

@@ -293,7 +293,7 @@ static int oom_policy_try(void *arg, void *node, enum oom_walk_choice choice)
 	ev->leaf = node;
 	ev->outcome = oom_policy_chosen(ev, choice);
 	if (choice == OOM_WALK_LEFT && ev->policy)
-		oom_policy_abstained(ev, ev->policy->link.id, node);
+		oom_policy_abstained(ev, READ_ONCE(ev->policy->link.id), node);
 	return 1;
 }
 

@@ -151,7 +151,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 		ret = oom_policy_judge_tasks(ev, memcg, subtree);
 		if (ret != BPF_OOM_ABSTAIN)
 			return ret;
-		abstained = ev->task_policy->link.id;
+		abstained = READ_ONCE(ev->task_policy->link.id);
 		oom_policy_leave_tasks(ev);
 	}
 

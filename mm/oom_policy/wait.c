@@ -24,6 +24,18 @@
  */
 atomic_t oom_policy_victims = ATOMIC_INIT(0);
 
+/* A rehearsal does not hold oom_lock, under which it is set, once and for all. */
+static struct mm_struct *oom_policy_victim_mm(const struct task_struct *task)
+{
+	return READ_ONCE(task->signal->oom_mm);
+}
+
+static bool oom_policy_mapped(struct mm_struct *mm)
+{
+	/* exit_mmap() empties it in the end: who sees that late waits a little longer. */
+	return !data_race(mtree_empty(&mm->mm_mt));
+}
+
 /* A thread has its files until it has an exit state. */
 static bool oom_policy_exiting(struct task_struct *task)
 {
@@ -43,9 +55,9 @@ static bool oom_policy_exiting(struct task_struct *task)
  */
 static bool oom_policy_is_over(struct task_struct *victim)
 {
-	const struct mm_struct *mm = victim->signal->oom_mm;
+	struct mm_struct *mm = oom_policy_victim_mm(victim);
 
-	return !atomic_read(&mm->mm_users) && mtree_empty(&mm->mm_mt) &&
+	return !atomic_read(&mm->mm_users) && !oom_policy_mapped(mm) &&
 	       !oom_policy_exiting(victim);
 }
 
@@ -68,7 +80,7 @@ static int oom_policy_find_dying(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
 
-	if (!tsk_is_oom_victim(task))
+	if (!oom_policy_victim_mm(task))
 		return 0;
 	if (oom_policy_is_over(task)) {
 		oom_policy_forget(task->signal);
@@ -118,13 +130,13 @@ void oom_policy_victim_begin(struct task_struct *victim)
 static bool oom_policy_holds_memory(struct task_struct *task)
 {
 	const struct signal_struct *sig = task->signal;
-	struct mm_struct *mm = sig->oom_mm;
+	struct mm_struct *mm = oom_policy_victim_mm(task);
 
 	if (atomic_read(&mm->mm_users))
 		return oom_policy_mm_pages(mm) * 2 > READ_ONCE(sig->oom_policy.pages);
 
 	/* The counters run ahead of exit_mmap(), which frees in large batches. */
-	if (!mtree_empty(&mm->mm_mt))
+	if (oom_policy_mapped(mm))
 		return true;
 
 	/* Shared memory goes with its file, which is put after the mm. */
@@ -136,7 +148,7 @@ static int oom_policy_find_slow(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
 
-	if (!tsk_is_oom_victim(task) ||
+	if (!oom_policy_victim_mm(task) ||
 	    ev->start > READ_ONCE(task->signal->oom_policy.killed) + ev->grace ||
 	    !oom_policy_holds_memory(task))
 		return 0;
