@@ -195,6 +195,8 @@ static void loopback_up(void)
 	struct ifreq ifr = { .ifr_name = "lo" };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
+	if (fd < 0 && errno == EAFNOSUPPORT)
+		return;
 	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr))
 		die("loopback interface");
 	ifr.ifr_flags |= IFF_UP;
