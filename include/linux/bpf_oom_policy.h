@@ -67,11 +67,11 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *kattr,
 				 union bpf_attr __user *uattr);
 
-void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
-			 struct mem_cgroup *memcg_2);
+void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *scope,
+			 struct mem_cgroup *memcg_1, struct mem_cgroup *memcg_2);
 int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
-			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
-			u32 *nr_steps);
+			struct bpf_oom_ctx *victim, struct bpf_oom_steps *head,
+			struct bpf_oom_step *steps);
 
 int oom_policy_block(void);
 void oom_policy_unblock(void);

@@ -7,58 +7,84 @@
 
 #include <linux/bpf.h>
 #include <linux/bpf_oom_policy.h>
+#include <linux/bpfptr.h>
 #include <linux/cgroup.h>
 #include <linux/filter.h>
 #include <linux/ktime.h>
 #include <linux/memcontrol.h>
+#include <linux/minmax.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-/* Of the context user space names the cgroups, the kernel fills in the rest. */
+/* Which of two structures is longer, the caller's or ours, does not matter. */
 static int oom_test_get_ctx(const union bpf_attr *kattr, struct bpf_oom_ctx *ctx)
 {
-	const size_t given = offsetofend(struct bpf_oom_ctx, cgroup_id_2);
+	void __user *from = u64_to_user_ptr(kattr->test.ctx_in);
+	u32 size = kattr->test.ctx_size_in;
+	int err;
 
-	if (kattr->test.ctx_size_in != sizeof(*ctx))
+	if (size < offsetofend(struct bpf_oom_ctx, cgroup_id_2))
 		return -EINVAL;
-	if (copy_from_user(ctx, u64_to_user_ptr(kattr->test.ctx_in), sizeof(*ctx)))
-		return -EFAULT;
-	if (memchr_inv((void *)ctx + given, 0, sizeof(*ctx) - given))
-		return -EINVAL;
-	return 0;
+	err = bpf_check_uarg_tail_zero(USER_BPFPTR(from), sizeof(*ctx), size);
+	if (err)
+		return err;
+
+	memset(ctx, 0, sizeof(*ctx));
+	return copy_from_user(ctx, from, min_t(u32, size, sizeof(*ctx))) ? -EFAULT : 0;
 }
 
+/* Of live candidates the caller gives the ids, and the kernel the rest. */
+static bool oom_test_ids_only(const struct bpf_oom_ctx *ctx)
+{
+	const size_t ids = offsetofend(struct bpf_oom_ctx, scope_id);
+
+	return !memchr_inv((const void *)ctx + ids, 0, sizeof(*ctx) - ids);
+}
+
+/* Whoever has room for as much as was given knows of no more. */
 static int oom_test_put_ctx(const union bpf_attr *kattr, union bpf_attr __user *uattr,
 			    struct bpf_oom_ctx *ctx)
 {
-	u32 size = min_t(u32, kattr->test.ctx_size_out, sizeof(*ctx));
+	void __user *to = u64_to_user_ptr(kattr->test.ctx_out);
+	u32 given = min_t(u32, kattr->test.ctx_size_in, sizeof(*ctx));
+	u32 room = kattr->test.ctx_size_out;
+	u32 size = min_t(u32, room, sizeof(*ctx));
 
-	if (!kattr->test.ctx_out)
+	if (!to)
 		return 0;
 
 	ctx->cgroup_1 = NULL;
 	ctx->cgroup_2 = NULL;
-	if (copy_to_user(u64_to_user_ptr(kattr->test.ctx_out), ctx, size) ||
+	if (copy_to_user(to, ctx, size) || clear_user(to + size, room - size) ||
 	    put_user((u32)sizeof(*ctx), &uattr->test.ctx_size_out))
 		return -EFAULT;
-	return size < sizeof(*ctx) ? -ENOSPC : 0;
+	return room < given ? -ENOSPC : 0;
 }
 
 static int oom_test_put_steps(const union bpf_attr *kattr, union bpf_attr __user *uattr,
-			      const struct bpf_oom_step *steps, u32 nr_steps)
+			      struct bpf_oom_steps *head, const struct bpf_oom_step *steps)
 {
-	u32 need = nr_steps * sizeof(*steps);
-	u32 size = min(kattr->test.data_size_out, need);
+	void __user *to = u64_to_user_ptr(kattr->test.data_out);
+	u32 need = sizeof(*head) + head->nr_steps * sizeof(*steps);
+	u32 room = kattr->test.data_size_out;
 
-	if (!kattr->test.data_out)
+	if (!to)
 		return 0;
-
-	if (copy_to_user(u64_to_user_ptr(kattr->test.data_out), steps, size) ||
-	    put_user(need, &uattr->test.data_size_out))
+	if (put_user(need, &uattr->test.data_size_out))
 		return -EFAULT;
-	return size < need ? -ENOSPC : 0;
+	if (room < sizeof(*head))
+		return -ENOSPC;
+
+	if (room < need) {
+		head->nr_steps = (room - sizeof(*head)) / sizeof(*steps);
+		head->flags |= BPF_OOM_STEPS_TRUNCATED;
+	}
+	if (copy_to_user(to, head, sizeof(*head)) ||
+	    copy_to_user(to + sizeof(*head), steps, head->nr_steps * sizeof(*steps)))
+		return -EFAULT;
+	return room < need ? -ENOSPC : 0;
 }
 
 static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 repeat,
@@ -84,6 +110,35 @@ static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 r
 	return 0;
 }
 
+static int oom_test_compare_below(struct bpf_prog *prog, const union bpf_attr *kattr,
+				  struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
+				  struct mem_cgroup *memcg_2, u32 *verdict, u32 *duration)
+{
+	struct mem_cgroup *parent = parent_mem_cgroup(memcg_1);
+	struct mem_cgroup *scope = root_mem_cgroup;
+	int err;
+
+	if (!parent || parent != parent_mem_cgroup(memcg_2))
+		return -EXDEV;
+
+	if (ctx->scope_id)
+		scope = oom_policy_get_memcg(ctx->scope_id);
+	if (IS_ERR(scope))
+		return PTR_ERR(scope);
+
+	if (mem_cgroup_is_descendant(parent, scope)) {
+		oom_policy_fill_ctx(ctx, scope, memcg_1, memcg_2);
+		err = oom_test_repeat(prog, ctx, kattr->test.repeat ?: 1, verdict,
+				      duration);
+	} else {
+		err = -EXDEV;
+	}
+
+	if (scope != root_mem_cgroup)
+		mem_cgroup_put(scope);
+	return err;
+}
+
 static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 			    struct bpf_oom_ctx *ctx, u32 *verdict, u32 *duration)
 {
@@ -92,7 +147,7 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 
 	if (prog->expected_attach_type != BPF_OOM_POLICY)
 		return -EOPNOTSUPP;
-	if (kattr->test.data_out || kattr->test.data_size_out)
+	if (kattr->test.data_out || kattr->test.data_size_out || !oom_test_ids_only(ctx))
 		return -EINVAL;
 	if (ctx->cgroup_id_1 == ctx->cgroup_id_2)
 		return -EINVAL;
@@ -106,13 +161,7 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 		return PTR_ERR(memcg_2);
 	}
 
-	if (parent_mem_cgroup(memcg_1) == parent_mem_cgroup(memcg_2)) {
-		oom_policy_fill_ctx(ctx, memcg_1, memcg_2);
-		err = oom_test_repeat(prog, ctx, kattr->test.repeat ?: 1, verdict,
-				      duration);
-	} else {
-		err = -EXDEV;
-	}
+	err = oom_test_compare_below(prog, kattr, ctx, memcg_1, memcg_2, verdict, duration);
 
 	mem_cgroup_put(memcg_2);
 	mem_cgroup_put(memcg_1);
@@ -139,14 +188,18 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 			   union bpf_attr __user *uattr, struct bpf_oom_ctx *ctx,
 			   u32 *retval, u32 *duration)
 {
+	struct bpf_oom_steps head = {
+		.header_size = sizeof(head),
+		.step_size = sizeof(struct bpf_oom_step),
+	};
 	struct bpf_oom_step *steps;
 	struct oom_policy *policy;
 	struct mem_cgroup *scope;
-	u32 nr_steps = 0;
 	int err = -ENOMEM;
 	u64 start;
 
-	if (kattr->test.repeat > 1 || ctx->cgroup_id_2)
+	if (kattr->test.repeat > 1 || ctx->cgroup_id_2 || ctx->scope_id ||
+	    !oom_test_ids_only(ctx))
 		return -EINVAL;
 
 	scope = oom_policy_get_memcg(ctx->cgroup_id_1);
@@ -164,14 +217,14 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 	oom_test_attached(policy, scope);
 
 	start = ktime_get_ns();
-	err = oom_policy_rehearse(policy, scope, ctx, steps, &nr_steps);
+	err = oom_policy_rehearse(policy, scope, ctx, &head, steps);
 	*duration = min_t(u64, ktime_get_ns() - start, U32_MAX);
 	/* Without a rehearsal there is no answer, and the call itself has failed. */
 	if (err == -ENOMEM || err == -EOPNOTSUPP || err == -EINTR)
 		goto out;
 
 	*retval = err;
-	err = oom_test_put_steps(kattr, uattr, steps, nr_steps);
+	err = oom_test_put_steps(kattr, uattr, &head, steps);
 out:
 	kfree(steps);
 	kfree(policy);
@@ -182,20 +235,25 @@ out:
 /**
  * bpf_prog_test_run_oom_policy - BPF_PROG_TEST_RUN
  * @prog: the program, attached or not
- * @kattr: test: ctx_in is a struct bpf_oom_ctx that is zero but for the ids
+ * @kattr: test: ctx_in is a struct bpf_oom_ctx
  * @uattr: where the results go
  *
- * Without flags the two cgroups are compared, repeat times: retval is the verdict,
- * ctx_out the context as the program left it, duration in ns per call. With
- * BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed as
- * if @prog were attached there: data_out is an array of struct bpf_oom_step, retval
- * 0 or -errno (-ESRCH nobody to kill, -EBUSY a victim is dying, -ETIME over budget),
- * and ctx_out has the victim as candidate 1.
+ * Without flags the two cgroups whose ids are in the context are compared, repeat times,
+ * for a shortage in the one of scope_id, or in the root: retval is the verdict, ctx_out
+ * the context as the program left it, duration in ns per call. With
+ * BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed as if
+ * @prog were attached there: data_out is a struct bpf_oom_steps with its steps, retval
+ * 0 or -errno (-ESRCH nobody to kill, -EBUSY a victim is dying), and ctx_out has
+ * the victim as candidate 1.
  *
- * Return: 0; -EINVAL for other flags, sizes or fields; -ENOENT for an id that no
- * cgroup has; -EOPNOTSUPP if it has no memory controller, or to compare by a
- * program that compares tasks; -EXDEV if the two are not siblings; -ENOSPC if an
- * answer does not fit; -EINTR, -ENOMEM, -EFAULT.
+ * A context may be shorter or longer than the kernel's, as long as what is beyond it
+ * is zero.
+ *
+ * Return: 0; -EINVAL for other flags, sizes or fields; -E2BIG for a longer context with
+ * something in it, or for one of more than a page; -ENOENT for an id that no cgroup has;
+ * -EOPNOTSUPP if it has no memory controller, or to compare cgroups by a program that
+ * compares tasks; -EXDEV if the two are not siblings, or not below the scope; -ENOSPC if
+ * an answer does not fit; -EINTR, -ENOMEM, -EFAULT.
  */
 int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *kattr,
 				 union bpf_attr __user *uattr)
@@ -204,19 +262,26 @@ int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *ka
 	struct bpf_oom_ctx ctx;
 	int err;
 
-	if (kattr->test.flags & ~BPF_F_TEST_OOM_SELECT ||
-	    kattr->test.data_in || kattr->test.data_size_in ||
+	if (kattr->test.data_in || kattr->test.data_size_in ||
 	    kattr->test.cpu || kattr->test.batch_size)
 		return -EINVAL;
+	if (kattr->test.ctx_size_out > PAGE_SIZE)
+		return -E2BIG;
 
 	err = oom_test_get_ctx(kattr, &ctx);
 	if (err)
 		return err;
 
-	if (kattr->test.flags & BPF_F_TEST_OOM_SELECT)
-		err = oom_test_select(prog, kattr, uattr, &ctx, &retval, &duration);
-	else
+	switch (kattr->test.flags) {
+	case 0:
 		err = oom_test_compare(prog, kattr, &ctx, &retval, &duration);
+		break;
+	case BPF_F_TEST_OOM_SELECT:
+		err = oom_test_select(prog, kattr, uattr, &ctx, &retval, &duration);
+		break;
+	default:
+		err = -EINVAL;
+	}
 	if (err)
 		return err;
 

@@ -237,6 +237,7 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->compared = 0;
 
 	ev->ctx = (struct bpf_oom_ctx) {
+		.scope_id = memcg_cgroup_id(ev->scope),
 		.flags = oc->memcg ? BPF_OOM_EVENT_MEMCG : BPF_OOM_EVENT_GLOBAL,
 	};
 	if (oc->order == -1)

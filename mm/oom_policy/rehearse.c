@@ -21,19 +21,22 @@
 /**
  * oom_policy_fill_ctx - the context of one comparison outside of an event
  * @ctx: filled in, but for @ctx->scratch_1 and @ctx->scratch_2, which are zeroed
+ * @scope: as if the shortage were there; above the candidates
  * @memcg_1: candidate 1, referenced by the caller
  * @memcg_2: candidate 2, a sibling, referenced by the caller
  */
-void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
-			 struct mem_cgroup *memcg_2)
+void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *scope,
+			 struct mem_cgroup *memcg_1, struct mem_cgroup *memcg_2)
 {
 	struct oom_cand cand_1, cand_2;
 
 	oom_policy_cand(&cand_1, memcg_1);
 	oom_policy_cand(&cand_2, memcg_2);
 	*ctx = (struct bpf_oom_ctx) {
-		.level = memcg_1->css.cgroup->level,
-		.flags = BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_DRY_RUN,
+		.scope_id = memcg_cgroup_id(scope),
+		.level = memcg_1->css.cgroup->level - scope->css.cgroup->level,
+		.flags = BPF_OOM_EVENT_DRY_RUN | (mem_cgroup_is_root(scope) ?
+			 BPF_OOM_EVENT_GLOBAL : BPF_OOM_EVENT_MEMCG),
 	};
 	oom_policy_set_cand_1(ctx, &cand_1);
 	oom_policy_set_cand_2(ctx, &cand_2);
@@ -96,8 +99,15 @@ static int oom_policy_dry_evaluate(struct task_struct *task, void *arg)
 	return 0;
 }
 
+/* The path is as long as it may be, and the way to the leaf is longer. */
+static bool oom_policy_path_cut(const struct oom_policy_event *ev)
+{
+	return ev->nr_steps == OOM_POLICY_STEPS &&
+	       oom_policy_level(ev, ev->leaf) > ev->steps[OOM_POLICY_STEPS - 1].level;
+}
+
 static void oom_policy_copy_steps(const struct oom_policy_event *ev,
-				  struct bpf_oom_step *steps, u32 *nr_steps)
+				  struct bpf_oom_steps *head, struct bpf_oom_step *steps)
 {
 	const struct oom_policy_step *step;
 	unsigned int i;
@@ -123,7 +133,9 @@ static void oom_policy_copy_steps(const struct oom_policy_event *ev,
 		};
 		i++;
 	}
-	*nr_steps = i;
+	head->nr_steps = i;
+	if (oom_policy_path_cut(ev))
+		head->flags |= BPF_OOM_STEPS_TRUNCATED;
 }
 
 static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_ctx *victim)
@@ -137,6 +149,7 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
 	oom_policy_cand(&cand, memcg);
 	*victim = (struct bpf_oom_ctx) {
 		.cgroup_id_1 = cand.id,
+		.scope_id = ev->ctx.scope_id,
 		.usage_1 = cand.usage,
 		.swap_1 = cand.swap,
 		.pid_1 = task_tgid_nr(task),
@@ -152,8 +165,8 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
  * @policy: rules at @scope; a link of its own that nothing else refers to
  * @scope: the root for a global OOM, else the memcg that met its limit; referenced
  * @victim: candidate 1 becomes the victim: memcg (bytes) and process
+ * @head: how many steps were filled in, and whether that is all
  * @steps: room for OOM_POLICY_STEPS + 1 levels
- * @nr_steps: how many were filled in
  *
  * Sleeps, but takes no lock that an OOM needs.
  *
@@ -162,8 +175,8 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
  * cgroup v2.
  */
 int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
-			struct bpf_oom_ctx *victim, struct bpf_oom_step *steps,
-			u32 *nr_steps)
+			struct bpf_oom_ctx *victim, struct bpf_oom_steps *head,
+			struct bpf_oom_step *steps)
 {
 	struct oom_control oc = {
 		.memcg = mem_cgroup_is_root(scope) ? NULL : scope,
@@ -194,7 +207,7 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 	else if (ret == -ETIME && signal_pending(current))
 		ret = -EINTR;
 	if (ret > 0) {
-		oom_policy_copy_steps(ev, steps, nr_steps);
+		oom_policy_copy_steps(ev, head, steps);
 		oom_policy_copy_victim(ev, victim);
 		put_task_struct(oc.chosen);
 	}

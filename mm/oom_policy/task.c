@@ -24,6 +24,7 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	struct task_struct *task_1 = best->node;
 	struct task_struct *task_2 = next->node;
 	struct bpf_oom_ctx ctx = {
+		.scope_id = ev->ctx.scope_id,
 		.usage_1 = best->usage,
 		.usage_2 = next->usage,
 		.swap_1 = best->swap,

@@ -59,7 +59,6 @@
 #include "psi_kill.skel.h"
 
 #define MACHINE_PSI	"/proc/pressure/memory"
-#define MAX_LEVELS	64
 
 /* One sentence on stderr, and -1. */
 #define fail(fmt, ...) ({						\
@@ -347,7 +346,6 @@ static void rehearse(const struct monitor *monitor)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_OOM_SELECT);
 	struct bpf_oom_ctx in = { .cgroup_id_1 = monitor->scope_id }, out = {};
-	struct bpf_oom_step steps[MAX_LEVELS];
 	char path[PATH_MAX];
 	int err;
 
@@ -355,8 +353,6 @@ static void rehearse(const struct monitor *monitor)
 	opts.ctx_size_in = sizeof(in);
 	opts.ctx_out = &out;
 	opts.ctx_size_out = sizeof(out);
-	opts.data_out = steps;
-	opts.data_size_out = sizeof(steps);
 	err = bpf_prog_test_run_opts(monitor->policy_fd, &opts) ?: (int)opts.retval;
 	if (err)
 		printf("dry run: nobody would be killed: %s\n", strerror(-err));

@@ -6,6 +6,9 @@
  * The scalar fields of struct bpf_oom_ctx are stable: a program that reads only
  * those needs no kernel headers and no BTF of the running kernel. The pointers
  * are for kfuncs and for cgroup storage; what they point at is the kernel's own.
+ *
+ * Structures grow at the end. Whoever hands one over says how long the one that it
+ * knows is; what is missing in a shorter one is zero.
  */
 #ifndef _UAPI__LINUX_BPF_OOM_POLICY_H__
 #define _UAPI__LINUX_BPF_OOM_POLICY_H__
@@ -52,20 +55,27 @@ struct task_struct;
 /*
  * Read-only but for the scratch words. A scratch word is zero when its
  * candidate first appears in a pass over siblings and then travels with the
- * candidate, so that the best one so far need not be looked up at every call.
+ * candidate, so that the best one so far need not be looked up at every call. It ends
+ * with the pass, which one program judges from beginning to end: a program never finds
+ * what another one has put there, not even the one that it has replaced.
+ *
+ * The level counts from the scope, wherever that is in the tree: 1 if the candidates
+ * are children of the scope, or processes in the scope itself. It is the same in an
+ * event, in a rehearsal of it, and in a comparison that names that scope.
  */
 struct bpf_oom_ctx {
 	__u64 cgroup_id_1;		/* cgroup v2 ids */
 	__u64 cgroup_id_2;
+	__u64 scope_id;			/* where the shortage is: the root, or a memcg */
 	__u64 usage_1;			/* bytes: memory charged to the candidate */
 	__u64 usage_2;
 	__u64 swap_1;			/* bytes: swap charged to the candidate */
 	__u64 swap_2;
-	__u32 pid_1;			/* task stage only, else 0 */
-	__u32 pid_2;
+	__u32 pid_1;			/* task stage only, else 0: the process, */
+	__u32 pid_2;			/* as the initial pid namespace numbers it */
 	__s32 oom_score_adj_1;		/* task stage only, else 0 */
 	__s32 oom_score_adj_2;
-	__u32 level;			/* below the scope, 1 = its children */
+	__u32 level;			/* below the scope */
 	__u32 flags;			/* BPF_OOM_EVENT_* */
 	__u64 scratch_1;		/* writable */
 	__u64 scratch_2;		/* writable */
@@ -76,13 +86,30 @@ struct bpf_oom_ctx {
 	__bpf_md_ptr(struct task_struct *, task_2);	/* task stage only */
 };
 
+/* bpf_oom_steps.flags */
+enum bpf_oom_steps_flags {
+	/* not all of the levels are there, for want of room here or in the kernel */
+	BPF_OOM_STEPS_TRUNCATED		= (1U << 0),
+};
+
 /*
- * One level of a rehearsed selection, as an array in test.data_out. A last step
- * without a winner says that no policy chose among the children of parent_id and
- * oom_badness() picked the task.
+ * test.data_out of a rehearsed selection begins with this. The steps are behind it, the
+ * first one header_size bytes from the beginning, and each step_size bytes from the one
+ * before: a later kernel may have more to say.
+ */
+struct bpf_oom_steps {
+	__u32 header_size;
+	__u32 step_size;
+	__u32 nr_steps;		/* that are there */
+	__u32 flags;		/* BPF_OOM_STEPS_* */
+};
+
+/*
+ * One level of a rehearsed selection. A last step without a winner says that no policy
+ * chose among the children of parent_id and oom_badness() picked the task.
  */
 struct bpf_oom_step {
-	__u32 level;
+	__u32 level;		/* as in struct bpf_oom_ctx */
 	__u32 prog_id;		/* the program that judged here */
 	__u32 eligible;
 	__u32 compared;

@@ -6,6 +6,7 @@
 #ifndef SELFTESTS_OOM_POLICY_REHEARSE_H
 #define SELFTESTS_OOM_POLICY_REHEARSE_H
 
+#include <stdbool.h>
 #include <linux/bpf_oom_policy.h>
 
 #define MAX_REHEARSED_STEPS	64
@@ -15,6 +16,7 @@ struct rehearsed {
 	struct bpf_oom_ctx victim;
 	struct bpf_oom_step steps[MAX_REHEARSED_STEPS];
 	int nr_steps;
+	bool truncated;
 };
 
 /* A selection below @scope, a cgroup id. */

@@ -12,6 +12,7 @@ struct call {
 	__u64 id_2;
 	__u64 usage_1;
 	__u64 usage_2;
+	__u64 scope_id;
 	__u32 level;
 	__u32 flags;
 	__u32 verdict;

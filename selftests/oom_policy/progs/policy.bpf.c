@@ -68,6 +68,7 @@ static void note_call(struct bpf_oom_ctx *ctx, __u32 verdict)
 	call->id_2 = ctx->cgroup_id_2;
 	call->usage_1 = ctx->usage_1;
 	call->usage_2 = ctx->usage_2;
+	call->scope_id = ctx->scope_id;
 	call->level = ctx->level;
 	call->flags = ctx->flags;
 	call->verdict = verdict;

@@ -26,6 +26,7 @@ struct task_cand {
 
 struct task_call {
 	struct task_cand cand[2];
+	__u64 scope_id;
 	__u32 level;
 	__u32 flags;
 };

@@ -55,6 +55,7 @@ static void note_call(struct bpf_oom_ctx *ctx)
 		return;
 	note_1(&calls[n].cand[0], ctx);
 	note_2(&calls[n].cand[1], ctx);
+	calls[n].scope_id = ctx->scope_id;
 	calls[n].level = ctx->level;
 	calls[n].flags = ctx->flags;
 }

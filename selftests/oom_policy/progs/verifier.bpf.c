@@ -62,10 +62,12 @@ ASM_PROG(read_scalars,
 	 "r0 = *(u32 *)(r1 + %9);"
 	 "r0 = *(u32 *)(r1 + %10);"
 	 "r0 = *(u32 *)(r1 + %11);"
+	 "r0 = *(u64 *)(r1 + %12);"
 	 "r0 = 0; exit;",
 	 OFF(cgroup_id_1), OFF(cgroup_id_2), OFF(usage_1), OFF(usage_2),
 	 OFF(swap_1), OFF(swap_2), OFF(pid_1), OFF(pid_2),
-	 OFF(oom_score_adj_1), OFF(oom_score_adj_2), OFF(level), OFF(flags))
+	 OFF(oom_score_adj_1), OFF(oom_score_adj_2), OFF(level), OFF(flags),
+	 OFF(scope_id))
 ASM_PROG(write_scratch,
 	 "r0 = 0;"
 	 "*(u64 *)(r1 + %0) = r0;"
@@ -74,6 +76,7 @@ ASM_PROG(write_scratch,
 	 OFF(scratch_1), OFF(scratch_2))
 ASM_PROG(write_cgroup_id, "r0 = 0; *(u64 *)(r1 + %0) = r0; exit;",
 	 OFF(cgroup_id_1))
+ASM_PROG(write_scope_id, "r0 = 0; *(u64 *)(r1 + %0) = r0; exit;", OFF(scope_id))
 ASM_PROG(write_usage, "r0 = 0; *(u64 *)(r1 + %0) = r0; exit;", OFF(usage_2))
 ASM_PROG(write_level, "r0 = 0; *(u32 *)(r1 + %0) = r0; exit;", OFF(level))
 ASM_PROG(write_cgroup_pointer, "r0 = 0; *(u64 *)(r1 + %0) = r0; exit;",

@@ -318,8 +318,8 @@ static void check_cand(struct __test_metadata *_metadata, const struct task_cand
 }
 
 static __u32 check_calls(struct __test_metadata *_metadata, const struct task_stage *judge,
-			 const pid_t *pids, const struct leaf_task *tasks, __u32 level,
-			 __u32 flags)
+			 const pid_t *pids, const struct leaf_task *tasks, __u64 scope_id,
+			 __u32 level, __u32 flags)
 {
 	const struct task_call *call;
 	__u32 n, seen = 0;
@@ -328,6 +328,7 @@ static __u32 check_calls(struct __test_metadata *_metadata, const struct task_st
 	EXPECT_GE((__u32)MAX_TASK_CALLS, judge->bss->nr_calls);
 	for (n = 0; n < judge->bss->nr_calls && n < MAX_TASK_CALLS; n++) {
 		call = &judge->bss->calls[n];
+		EXPECT_EQ(scope_id, call->scope_id);
 		EXPECT_EQ(level, call->level);
 		EXPECT_EQ(flags, call->flags);
 		for (side = 0; side < 2; side++) {
@@ -372,8 +373,8 @@ TEST_F_TIMEOUT(task_stage, victim, TEST_TIMEOUT_S)
 		EXPECT_EQ(0U, self->policy->bss->nr_victims);
 	}
 
-	seen = check_calls(_metadata, self->judge, self->pid, variant->task, variant->level,
-			   flags);
+	seen = check_calls(_metadata, self->judge, self->pid, variant->task,
+			   cgroup_id(variant->limit ?: ""), variant->level, flags);
 	/* The budget may be gone before the first call. */
 	EXPECT_EQ(variant->seen, variant->over_budget ? seen | variant->seen : seen);
 	if (seen)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * BPF_PROG_TEST_RUN of OOM policies: one comparison, a whole selection, each
- * reason for which it is refused, and that nobody is killed, marked or counted
- * by it. A rehearsed selection has the victim of the OOM that follows.
+ * reason for which it is refused, and that nobody is killed, marked or counted by
+ * it. A rehearsed selection has the victim of the OOM that follows, and its programs
+ * are told the same.
  *
  * lib/tree.h explains how a tree is written down. The lower priority dies first.
  * The machine must have no cgroups but these.
@@ -28,15 +29,27 @@
 #define TEXT_SIZE	256
 #define UNKNOWN_ID	0x10000000000
 #define NOWHERE		1	/* an address */
+#define PAGE		4096
+
+#define CTX_SIZE	((int)sizeof(struct bpf_oom_ctx))
+#define IDS_SIZE	((int)offsetof(struct bpf_oom_ctx, scope_id))
 
 static int test_run(union bpf_attr *attr)
 {
 	return syscall(__NR_bpf, BPF_PROG_TEST_RUN, attr, sizeof(*attr)) ? -errno : 0;
 }
 
-static int select_below(int prog_fd, __u64 scope, struct bpf_oom_step *steps,
+/* What a rehearsal says; the kernel that is tested has steps as long as these. */
+struct answer {
+	struct bpf_oom_steps head;
+	struct bpf_oom_step steps[MAX_STEPS];
+};
+
+/* How many steps there are, or a negative errno; none are asked for if @answer is NULL. */
+static int select_below(int prog_fd, __u64 scope, struct answer *answer,
 			struct bpf_oom_ctx *victim, int *retval)
 {
+	const struct bpf_oom_steps *head = &answer->head;
 	struct bpf_oom_ctx ctx = { .cgroup_id_1 = scope };
 	union bpf_attr attr = {
 		.test = {
@@ -45,8 +58,8 @@ static int select_below(int prog_fd, __u64 scope, struct bpf_oom_step *steps,
 			.ctx_size_in = sizeof(ctx),
 			.ctx_out = (uintptr_t)victim,
 			.ctx_size_out = sizeof(*victim),
-			.data_out = (uintptr_t)steps,
-			.data_size_out = steps ? MAX_STEPS * sizeof(*steps) : 0,
+			.data_out = (uintptr_t)answer,
+			.data_size_out = answer ? sizeof(*answer) : 0,
 			.flags = BPF_F_TEST_OOM_SELECT,
 		},
 	};
@@ -54,7 +67,12 @@ static int select_below(int prog_fd, __u64 scope, struct bpf_oom_step *steps,
 
 	err = test_run(&attr);
 	*retval = attr.test.retval;
-	return err ? err : (int)(attr.test.data_size_out / sizeof(*steps));
+	if (err || !answer)
+		return err;
+	if (head->header_size != sizeof(*head) || head->step_size != sizeof(answer->steps[0]) ||
+	    attr.test.data_size_out != head->header_size + head->nr_steps * head->step_size)
+		return -EPROTO;
+	return head->nr_steps;
 }
 
 /* A policy at the root of a tree, and a leaf with children of no interest. */
@@ -98,10 +116,11 @@ FIXTURE_VARIANT(test_run)
 	const char *one;	/* NULL: the id 0; "?": one that no cgroup has */
 	const char *two;
 	bool select;
-	int ctx_size_in;	/* more or less than it should be */
+	const char *scope;	/* NULL: not named; "?": one that no cgroup has */
+	int ctx_size_in;	/* more or less than the kernel's */
 	int ctx_size_out;
-	int data_size_out;
-	size_t field;		/* of the context, set to 1 */
+	int data_size_out;	/* less than the steps take */
+	size_t field;		/* of the context, or behind it, set to 1 */
 	__u32 flags;
 	__u32 repeat;
 	__u32 cpu;
@@ -179,20 +198,117 @@ FIXTURE_VARIANT_ADD(test_run, select_where_nobody_is)
 	.retval = -ESRCH,
 };
 
-FIXTURE_VARIANT_ADD(test_run, context_too_short)
+FIXTURE_VARIANT_ADD(test_run, compare_below_a_scope)
+{
+	.one = "A/x",
+	.two = "A/y",
+	.scope = "A",
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, scope_unknown)
+{
+	.one = "A",
+	.two = "B",
+	.scope = "?",
+	.err = -ENOENT,
+};
+
+FIXTURE_VARIANT_ADD(test_run, scope_without_memory_controller)
+{
+	.one = "A",
+	.two = "B",
+	.scope = "B/one",
+	.err = -EOPNOTSUPP,
+};
+
+FIXTURE_VARIANT_ADD(test_run, scope_beside_them)
+{
+	.one = "A/x",
+	.two = "A/y",
+	.scope = "B",
+	.err = -EXDEV,
+};
+
+FIXTURE_VARIANT_ADD(test_run, scope_is_one_of_them)
+{
+	.one = "A",
+	.two = "B",
+	.scope = "A",
+	.err = -EXDEV,
+};
+
+/* An older program's, and a newer one's. */
+FIXTURE_VARIANT_ADD(test_run, context_shorter)
 {
 	.one = "A",
 	.two = "B",
 	.ctx_size_in = -8,
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, contexts_of_ids)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_in = IDS_SIZE - CTX_SIZE,
+	.ctx_size_out = IDS_SIZE - CTX_SIZE,
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, context_too_short)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_in = IDS_SIZE - CTX_SIZE - 1,
 	.err = -EINVAL,
 };
 
-FIXTURE_VARIANT_ADD(test_run, context_too_long)
+FIXTURE_VARIANT_ADD(test_run, context_longer)
 {
 	.one = "A",
 	.two = "B",
 	.ctx_size_in = 8,
-	.err = -EINVAL,
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, context_longer_with_something_in_it)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_in = 8,
+	.field = sizeof(struct bpf_oom_ctx) + 7,
+	.err = -E2BIG,
+};
+
+FIXTURE_VARIANT_ADD(test_run, context_longer_with_something_behind_it)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_in = 8,
+	.field = sizeof(struct bpf_oom_ctx) + 8,
+	.retval = BPF_OOM_FIRST,
+	.calls = 1,
+};
+
+FIXTURE_VARIANT_ADD(test_run, context_of_more_than_a_page)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_in = PAGE + 1 - CTX_SIZE,
+	.err = -E2BIG,
+};
+
+FIXTURE_VARIANT_ADD(test_run, answer_of_more_than_a_page)
+{
+	.one = "A",
+	.two = "B",
+	.ctx_size_out = PAGE + 1 - CTX_SIZE,
+	.err = -E2BIG,
 };
 
 FIXTURE_VARIANT_ADD(test_run, usage_given)
@@ -349,6 +465,22 @@ FIXTURE_VARIANT_ADD(test_run, select_with_two)
 	.err = -EINVAL,
 };
 
+FIXTURE_VARIANT_ADD(test_run, select_with_a_scope_twice)
+{
+	.one = "A",
+	.scope = "A",
+	.select = true,
+	.err = -EINVAL,
+};
+
+FIXTURE_VARIANT_ADD(test_run, select_with_usage_given)
+{
+	.one = "A",
+	.select = true,
+	.field = offsetof(struct bpf_oom_ctx, usage_1),
+	.err = -EINVAL,
+};
+
 FIXTURE_VARIANT_ADD(test_run, select_unknown)
 {
 	.one = "?",
@@ -363,12 +495,32 @@ FIXTURE_VARIANT_ADD(test_run, select_without_memory_controller)
 	.err = -EOPNOTSUPP,
 };
 
+FIXTURE_VARIANT_ADD(test_run, no_room_for_a_step)
+{
+	.one = "",
+	.select = true,
+	.data_out = true,
+	.data_size_out = -1,
+	.err = -ENOSPC,
+	.calls = 2,
+};
+
 FIXTURE_VARIANT_ADD(test_run, no_room_for_the_steps)
 {
 	.one = "",
 	.select = true,
 	.data_out = true,
-	.data_size_out = -(MAX_STEPS - 1) * (int)sizeof(struct bpf_oom_step),
+	.data_size_out = -2 * (int)sizeof(struct bpf_oom_step),
+	.err = -ENOSPC,
+	.calls = 2,
+};
+
+FIXTURE_VARIANT_ADD(test_run, no_room_for_their_header)
+{
+	.one = "",
+	.select = true,
+	.data_out = true,
+	.data_size_out = -2 * (int)sizeof(struct bpf_oom_step) - 1,
 	.err = -ENOSPC,
 	.calls = 2,
 };
@@ -493,18 +645,45 @@ static int test_run_read_only(const union bpf_attr *attr)
 	return err;
 }
 
+/* The steps that a selection from the root has. */
+#define NR_STEPS	2
+
+/* All that has room is there, and nothing beyond it. */
+static void check_answer(struct __test_metadata *_metadata, const struct answer *answer,
+			 __u32 room, __u32 needed)
+{
+	const __u32 size = sizeof(answer->head) + NR_STEPS * sizeof(answer->steps[0]);
+	struct bpf_oom_steps head = {};
+	__u32 n, fit;
+
+	EXPECT_EQ(size, needed);
+	if (room >= sizeof(head)) {
+		fit = (room - sizeof(head)) / sizeof(answer->steps[0]);
+		head.header_size = sizeof(head);
+		head.step_size = sizeof(answer->steps[0]);
+		head.nr_steps = fit < NR_STEPS ? fit : NR_STEPS;
+		head.flags = fit < NR_STEPS ? BPF_OOM_STEPS_TRUNCATED : 0;
+	}
+	EXPECT_EQ(0, memcmp(&head, &answer->head, sizeof(head)));
+	for (n = 0; n <= NR_STEPS; n++)
+		EXPECT_EQ(n < head.nr_steps ? n + 1 : 0, answer->steps[n].level);
+}
+
 TEST_F(test_run, answer)
 {
-	struct bpf_oom_step steps[MAX_STEPS] = {};
-	struct bpf_oom_ctx in[2] = {}, out = {};
+	static char in_page[PAGE + 8], out_page[PAGE + 8];
+	struct bpf_oom_ctx *in = (void *)in_page;
+	struct answer answer = {};
 	char data[64] = {};
+	const __u32 room = sizeof(answer.head) + NR_STEPS * sizeof(answer.steps[0]) +
+			   variant->data_size_out;
 	union bpf_attr attr = {
 		.test = {
 			.prog_fd = self->stage.prog,
 			.ctx_in = (uintptr_t)in,
-			.ctx_size_in = sizeof(in[0]) + variant->ctx_size_in,
-			.ctx_out = (uintptr_t)&out,
-			.ctx_size_out = sizeof(out) + variant->ctx_size_out,
+			.ctx_size_in = CTX_SIZE + variant->ctx_size_in,
+			.ctx_out = (uintptr_t)out_page,
+			.ctx_size_out = CTX_SIZE + variant->ctx_size_out,
 			.flags = variant->flags |
 				 (variant->select ? BPF_F_TEST_OOM_SELECT : 0),
 			.repeat = variant->repeat,
@@ -513,17 +692,18 @@ TEST_F(test_run, answer)
 		},
 	};
 
-	in[0].cgroup_id_1 = id_of(variant->one);
-	in[0].cgroup_id_2 = id_of(variant->two);
+	in->cgroup_id_1 = id_of(variant->one);
+	in->cgroup_id_2 = id_of(variant->two);
+	in->scope_id = id_of(variant->scope);
 	if (variant->field)
-		*((char *)in + variant->field) = 1;
+		in_page[variant->field] = 1;
 	if (variant->data_in) {
 		attr.test.data_in = (uintptr_t)data;
 		attr.test.data_size_in = sizeof(data);
 	}
 	if (variant->data_out) {
-		attr.test.data_out = (uintptr_t)steps;
-		attr.test.data_size_out = sizeof(steps) + variant->data_size_out;
+		attr.test.data_out = (uintptr_t)&answer;
+		attr.test.data_size_out = room;
 	}
 
 	if (variant->no_ctx_out) {
@@ -548,6 +728,8 @@ TEST_F(test_run, answer)
 						     test_run(&attr));
 	EXPECT_EQ(variant->retval, (int)attr.test.retval);
 	EXPECT_EQ(variant->calls, (int)self->stage.policy->bss->nr_calls);
+	if (variant->data_out && (!variant->err || variant->err == -ENOSPC))
+		check_answer(_metadata, &answer, room, attr.test.data_size_out);
 	nothing_has_happened(_metadata, self->stage.policy, self->stage.link, &self->stage.tree);
 }
 
@@ -594,6 +776,7 @@ TEST_F(rehearsed, context_is_filled_in)
 	EXPECT_LE(2U << 20, out.usage_1);
 	EXPECT_LE(2U << 20, out.usage_2);
 	EXPECT_EQ(0U, out.swap_1);
+	EXPECT_EQ(cgroup_id(""), out.scope_id);
 	EXPECT_EQ(2U, out.level);
 	EXPECT_EQ((__u32)(BPF_OOM_EVENT_GLOBAL | BPF_OOM_EVENT_DRY_RUN), out.flags);
 	EXPECT_EQ(out.cgroup_id_1, out.scratch_1);
@@ -604,6 +787,44 @@ TEST_F(rehearsed, context_is_filled_in)
 	for (n = 0; n < 3; n++)
 		EXPECT_EQ(3U, call[n].fresh);
 	EXPECT_EQ(0U, self->stage.policy->bss->foreign_scratch);
+}
+
+/* Of a context that is not as long as the kernel's, the part that both know of. */
+TEST_F(rehearsed, context_of_another_length)
+{
+	struct {
+		struct bpf_oom_ctx ctx;
+		__u64 more;
+	} in = {
+		.ctx.cgroup_id_1 = cgroup_id("A/x"),
+		.ctx.cgroup_id_2 = cgroup_id("A/y"),
+		.ctx.scope_id = cgroup_id("A"),
+	}, out;
+	union bpf_attr attr = {
+		.test = {
+			.prog_fd = self->stage.prog,
+			.ctx_in = (uintptr_t)&in,
+			.ctx_size_in = offsetof(struct bpf_oom_ctx, usage_1),
+			.ctx_out = (uintptr_t)&out,
+			.ctx_size_out = offsetof(struct bpf_oom_ctx, scratch_1),
+		},
+	};
+
+	memset(&out, 0xaa, sizeof(out));
+	ASSERT_EQ(0, test_run(&attr));
+	EXPECT_EQ(sizeof(in.ctx), attr.test.ctx_size_out);
+	EXPECT_EQ(in.ctx.cgroup_id_1, out.ctx.cgroup_id_1);
+	EXPECT_EQ(in.ctx.scope_id, out.ctx.scope_id);
+	EXPECT_EQ(1U, out.ctx.level);
+	EXPECT_EQ((__u32)(BPF_OOM_EVENT_MEMCG | BPF_OOM_EVENT_DRY_RUN), out.ctx.flags);
+	EXPECT_EQ(0xaaaaaaaaaaaaaaaaU, out.ctx.scratch_1);
+
+	attr.test.ctx_size_in = sizeof(in);
+	attr.test.ctx_size_out = sizeof(out);
+	ASSERT_EQ(0, test_run(&attr));
+	EXPECT_EQ(sizeof(in.ctx), attr.test.ctx_size_out);
+	EXPECT_EQ(in.ctx.cgroup_id_1, out.ctx.scratch_1);
+	EXPECT_EQ(0U, out.more);
 }
 
 static void do_nothing(int signo)
@@ -640,12 +861,13 @@ TEST_F(rehearsed, steps_of_a_selection)
 {
 	struct bpf_prog_info info = {};
 	__u32 size = sizeof(info);
-	struct bpf_oom_step steps[MAX_STEPS];
+	struct answer answer;
+	const struct bpf_oom_step *steps = answer.steps;
 	struct bpf_oom_ctx victim = {};
 	int retval;
 
 	ASSERT_EQ(0, bpf_prog_get_info_by_fd(self->stage.prog, &info, &size));
-	ASSERT_EQ(2, select_below(self->stage.prog, cgroup_id(""), steps, &victim, &retval));
+	ASSERT_EQ(2, select_below(self->stage.prog, cgroup_id(""), &answer, &victim, &retval));
 	EXPECT_EQ(0, retval);
 	EXPECT_EQ(1U, steps[0].level);
 	EXPECT_EQ(info.id, steps[0].prog_id);
@@ -664,8 +886,11 @@ TEST_F(rehearsed, steps_of_a_selection)
 	EXPECT_EQ(cgroup_id("A/x"), victim.cgroup_id_1);
 	EXPECT_EQ((__u32)tree_find(&self->stage.tree, "A/x")->pid[0], victim.pid_1);
 	EXPECT_EQ(2U, victim.level);
+	EXPECT_EQ(cgroup_id(""), victim.scope_id);
 
-	/* The kernel says how much room it needs, and takes none for an answer. */
+	EXPECT_EQ(0U, answer.head.flags);
+
+	/* Whoever wants no steps gets the victim. */
 	ASSERT_EQ(0, select_below(self->stage.prog, cgroup_id(""), NULL, &victim, &retval));
 	EXPECT_EQ(0, retval);
 	nothing_has_happened(_metadata, self->stage.policy, self->stage.link, &self->stage.tree);
@@ -674,12 +899,13 @@ TEST_F(rehearsed, steps_of_a_selection)
 /* An abstention ends in a last step without a winner. */
 TEST_F(rehearsed, steps_of_an_abstention)
 {
-	struct bpf_oom_step steps[MAX_STEPS];
+	struct answer answer;
+	const struct bpf_oom_step *steps = answer.steps;
 	struct bpf_oom_ctx victim = {};
 	int retval;
 
 	self->stage.policy->bss->abstain_level = 2;
-	ASSERT_EQ(2, select_below(self->stage.prog, cgroup_id(""), steps, &victim, &retval));
+	ASSERT_EQ(2, select_below(self->stage.prog, cgroup_id(""), &answer, &victim, &retval));
 	EXPECT_EQ(0, retval);
 	EXPECT_EQ(cgroup_id("A"), steps[0].winner_id);
 	EXPECT_EQ(2U, steps[1].level);
@@ -692,7 +918,8 @@ TEST_F(rehearsed, steps_of_an_abstention)
 TEST_F_TIMEOUT(rehearsed, deeper_than_its_steps, TEST_TIMEOUT_S)
 {
 	char path[2 * DEPTH] = "D", pid[16];
-	struct bpf_oom_step steps[MAX_STEPS];
+	struct answer answer;
+	const struct bpf_oom_step *steps = answer.steps;
 	struct bpf_oom_ctx victim = {};
 	__u64 bottom;
 	int retval;
@@ -708,10 +935,12 @@ TEST_F_TIMEOUT(rehearsed, deeper_than_its_steps, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, cgroup_write(path, "cgroup.procs", pid));
 
 	EXPECT_EQ(KERNEL_STEPS,
-		  select_below(self->stage.prog, cgroup_id("D"), steps, &victim, &retval));
+		  select_below(self->stage.prog, cgroup_id("D"), &answer, &victim, &retval));
 	EXPECT_EQ(0, retval);
 	EXPECT_EQ(bottom, victim.cgroup_id_1);
 	EXPECT_EQ(DEPTH - 1U, victim.level);
+	EXPECT_EQ(cgroup_id("D"), victim.scope_id);
+	EXPECT_EQ((__u32)BPF_OOM_STEPS_TRUNCATED, answer.head.flags);
 	EXPECT_EQ((__u32)KERNEL_STEPS, steps[KERNEL_STEPS - 1].level);
 
 	EXPECT_EQ(0, cgroup_write("A/x", "cgroup.procs", pid));
@@ -731,6 +960,57 @@ TEST_F_TIMEOUT(rehearsed, waits_for_nobody, TEST_TIMEOUT_S)
 	EXPECT_EQ(0, select_below(self->stage.prog, cgroup_id(""), NULL, &victim, &retval));
 	EXPECT_EQ(-EBUSY, retval);
 	let_go(&holder);
+}
+
+/* The context of an event is that of its rehearsal but for the kind of event. */
+static void told_the_same(struct __test_metadata *_metadata, const struct call *rehearsed,
+			  const struct call *event, __u64 scope_id, __u32 level, __u32 flags)
+{
+	EXPECT_EQ(rehearsed->id_1, event->id_1);
+	EXPECT_EQ(rehearsed->id_2, event->id_2);
+	EXPECT_EQ(scope_id, rehearsed->scope_id);
+	EXPECT_EQ(scope_id, event->scope_id);
+	EXPECT_EQ(level, rehearsed->level);
+	EXPECT_EQ(level, event->level);
+	EXPECT_EQ((__u32)BPF_OOM_EVENT_DRY_RUN, rehearsed->flags & BPF_OOM_EVENT_DRY_RUN);
+	EXPECT_EQ(rehearsed->flags & ~BPF_OOM_EVENT_DRY_RUN, event->flags & ~flags);
+}
+
+TEST_F_TIMEOUT(rehearsed, an_event_is_told_the_same, TEST_TIMEOUT_S)
+{
+	const struct policy *policy = self->stage.policy;
+	const struct call *call = policy->bss->calls;
+	struct bpf_oom_ctx victim = {};
+	__u32 level;
+	int retval;
+
+	ASSERT_EQ(0, select_below(self->stage.prog, cgroup_id(""), NULL, &victim, &retval));
+	ASSERT_EQ(2U, policy->bss->nr_calls);
+	ASSERT_EQ(0, policy_event(policy));
+	ASSERT_EQ(4U, policy->bss->nr_calls);
+	for (level = 1; level <= 2; level++, call++)
+		told_the_same(_metadata, call, call + 2, cgroup_id(""), level,
+			      BPF_OOM_EVENT_SYSRQ);
+}
+
+TEST_F_TIMEOUT(rehearsed, an_event_below_is_told_the_same, TEST_TIMEOUT_S)
+{
+	struct policy *policy = self->stage.policy;
+	struct bpf_oom_ctx victim = {};
+	int retval;
+
+	bpf_link__destroy(self->stage.link);
+	self->stage.link = attach_with(policy->progs.compare, "", .budget_us = NO_BUDGET_US,
+				       .flags = BPF_F_OOM_POLICY_MEMCG);
+	ASSERT_NE(NULL, self->stage.link);
+	ASSERT_EQ(0, select_below(self->stage.prog, cgroup_id("A"), NULL, &victim, &retval));
+	EXPECT_EQ(1U, victim.level);
+	EXPECT_EQ(cgroup_id("A"), victim.scope_id);
+	ASSERT_EQ(1U, policy->bss->nr_calls);
+	ASSERT_EQ(0, policy_memcg_shortage(policy, &self->stage.tree, "A", NULL, 1));
+	ASSERT_LE(2U, policy->bss->nr_calls);
+	told_the_same(_metadata, &policy->bss->calls[0], &policy->bss->calls[1],
+		      cgroup_id("A"), 1, 0);
 }
 
 /* The victim that is announced is the victim. */

@@ -34,6 +34,7 @@ static const struct {
 	{ "read_scalars", NULL },
 	{ "write_scratch", NULL },
 	{ "write_cgroup_id", BAD_ACCESS " off=0 size=8" },
+	{ "write_scope_id", BAD_ACCESS },
 	{ "write_usage", BAD_ACCESS },
 	{ "write_level", BAD_ACCESS },
 	{ "write_cgroup_pointer", BAD_ACCESS },

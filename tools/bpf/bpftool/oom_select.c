@@ -22,12 +22,14 @@
 #include "oom.h"
 
 #define MAX_STEPS	64	/* the kernel tells 33 at most */
+#define STEPS_ROOM	16384	/* for as many that have grown */
 
 struct selection {
 	struct oom_cgroup scope;
 	struct oom_judge judge;
 	struct bpf_oom_step steps[MAX_STEPS];
 	int nr_steps;
+	bool truncated;		/* there are levels that the kernel does not tell */
 	char *badness;		/* oom_badness() picked below it, NULL if it did not */
 	struct bpf_oom_ctx victim;
 	char *victim_path;
@@ -57,18 +59,34 @@ static void explain_select(const struct selection *s, int err)
 	}
 }
 
+/* Of the kernel's steps what is known here; what is known here only is zero. */
+static void take_steps(struct selection *s, const void *data)
+{
+	const struct bpf_oom_steps *head = data;
+	size_t size = head->step_size;
+	__u32 i;
+
+	if (size > sizeof(s->steps[0]))
+		size = sizeof(s->steps[0]);
+	for (i = 0; i < head->nr_steps && i < MAX_STEPS; i++)
+		memcpy(&s->steps[i], data + head->header_size + i * head->step_size, size);
+	s->nr_steps = i;
+	s->truncated = head->flags & BPF_OOM_STEPS_TRUNCATED;
+}
+
 static int rehearse(struct selection *s)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	struct bpf_oom_ctx ctx = { .cgroup_id_1 = s->scope.id };
+	__u64 data[STEPS_ROOM / sizeof(__u64)] = {};
 	int err;
 
 	opts.ctx_in = &ctx;
 	opts.ctx_size_in = sizeof(ctx);
 	opts.ctx_out = &s->victim;
 	opts.ctx_size_out = sizeof(s->victim);
-	opts.data_out = s->steps;
-	opts.data_size_out = sizeof(s->steps);
+	opts.data_out = data;
+	opts.data_size_out = sizeof(data);
 	opts.flags = BPF_F_TEST_OOM_SELECT;
 	err = bpf_prog_test_run_opts(s->judge.fd, &opts);
 	if (!err)
@@ -78,7 +96,7 @@ static int rehearse(struct selection *s)
 		return -1;
 	}
 	s->ns = opts.duration;
-	s->nr_steps = opts.data_size_out / sizeof(s->steps[0]);
+	take_steps(s, data);
 	if (s->nr_steps && !s->steps[s->nr_steps - 1].winner_id)
 		s->badness = oom_cgroup_name(s->steps[--s->nr_steps].parent_id);
 	s->victim_path = oom_cgroup_name(s->victim.cgroup_id_1);
@@ -381,6 +399,8 @@ static int select_plain(const struct selection *s)
 		goto out;
 	}
 	print_drawing(&d);
+	if (s->truncated)
+		oom_printf("more levels follow, which the kernel does not tell\n");
 	oom_printf("victim: process %u (%s) of %s, oom_score_adj %d\n", s->victim.pid_1, s->comm,
 		   s->victim_path, s->victim.oom_score_adj_1);
 	if (s->dies_with)
@@ -465,6 +485,7 @@ static void select_json(const struct selection *s)
 	for (i = 0; i < s->nr_steps; i++)
 		step_json(&s->steps[i]);
 	jsonw_end_array(json_wtr);
+	jsonw_bool_field(json_wtr, "levels_truncated", s->truncated);
 	if (s->badness)
 		jsonw_string_field(json_wtr, "badness_below", s->badness);
 	else
