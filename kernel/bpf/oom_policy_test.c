@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BPF_PROG_TEST_RUN for OOM policies: one comparison of two live memcgs, or the
- * rehearsal of a whole selection. Nobody is killed and nothing is counted; an
- * OOM at the same time neither waits for a rehearsal nor sees anything of it.
+ * BPF_PROG_TEST_RUN for OOM policies: one comparison of two live memcgs or of two
+ * candidates that the caller has made up, or the rehearsal of a whole selection. Nobody
+ * is killed and nothing is counted; an OOM at the same time neither waits for a
+ * rehearsal nor sees anything of it.
  */
 
 #include <linux/bpf.h>
@@ -13,10 +14,18 @@
 #include <linux/ktime.h>
 #include <linux/memcontrol.h>
 #include <linux/minmax.h>
+#include <linux/oom.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+
+#define OOM_EVENT_FLAGS	(BPF_OOM_EVENT_GLOBAL |	\
+			 BPF_OOM_EVENT_MEMCG |	\
+			 BPF_OOM_EVENT_SYSRQ |	\
+			 BPF_OOM_EVENT_EARLY |	\
+			 BPF_OOM_EVENT_DRY_RUN)
 
 /* Which of two structures is longer, the caller's or ours, does not matter. */
 static int oom_test_get_ctx(const union bpf_attr *kattr, struct bpf_oom_ctx *ctx)
@@ -57,6 +66,8 @@ static int oom_test_put_ctx(const union bpf_attr *kattr, union bpf_attr __user *
 
 	ctx->cgroup_1 = NULL;
 	ctx->cgroup_2 = NULL;
+	ctx->task_1 = NULL;
+	ctx->task_2 = NULL;
 	if (copy_to_user(to, ctx, size) || clear_user(to + size, room - size) ||
 	    put_user((u32)sizeof(*ctx), &uattr->test.ctx_size_out))
 		return -EFAULT;
@@ -90,6 +101,8 @@ static int oom_test_put_steps(const union bpf_attr *kattr, union bpf_attr __user
 static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 repeat,
 			   u32 *verdict, u32 *duration)
 {
+	const u64 scratch_1 = ctx->scratch_1;
+	const u64 scratch_2 = ctx->scratch_2;
 	u64 start, ns = 0;
 	u32 i;
 
@@ -98,8 +111,8 @@ static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 r
 			return -EINTR;
 		cond_resched();
 
-		ctx->scratch_1 = 0;
-		ctx->scratch_2 = 0;
+		ctx->scratch_1 = scratch_1;
+		ctx->scratch_2 = scratch_2;
 		rcu_read_lock();
 		start = ktime_get_ns();
 		*verdict = bpf_prog_run_pin_on_cpu(prog, ctx);
@@ -108,6 +121,43 @@ static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 r
 	}
 	*duration = min_t(u64, div_u64(ns, repeat), U32_MAX);
 	return 0;
+}
+
+static bool oom_test_valid_adj(s32 adj)
+{
+	return adj >= OOM_SCORE_ADJ_MIN && adj <= OOM_SCORE_ADJ_MAX;
+}
+
+/* Nothing is looked up: the values may be any that an event could come with. */
+static bool oom_test_valid_ctx(const struct bpf_prog *prog, const struct bpf_oom_ctx *ctx)
+{
+	if (ctx->flags & ~OOM_EVENT_FLAGS ||
+	    (ctx->flags & BPF_OOM_EVENT_GLOBAL && ctx->flags & BPF_OOM_EVENT_MEMCG))
+		return false;
+	if (ctx->cgroup_1 || ctx->cgroup_2 || ctx->task_1 || ctx->task_2)
+		return false;
+	if (prog->expected_attach_type == BPF_OOM_POLICY_TASK)
+		return oom_test_valid_adj(ctx->oom_score_adj_1) &&
+		       oom_test_valid_adj(ctx->oom_score_adj_2);
+	return ctx->cgroup_id_1 != ctx->cgroup_id_2 && !ctx->pid_1 && !ctx->pid_2 &&
+	       !ctx->oom_score_adj_1 && !ctx->oom_score_adj_2;
+}
+
+/* The verifier has promised pointers that can be followed, to whatever it is. */
+static int oom_test_invented(struct bpf_prog *prog, const union bpf_attr *kattr,
+			     struct bpf_oom_ctx *ctx, u32 *verdict, u32 *duration)
+{
+	if (kattr->test.data_out || kattr->test.data_size_out ||
+	    !oom_test_valid_ctx(prog, ctx))
+		return -EINVAL;
+
+	ctx->cgroup_1 = &cgrp_dfl_root.cgrp;
+	ctx->cgroup_2 = &cgrp_dfl_root.cgrp;
+	if (prog->expected_attach_type == BPF_OOM_POLICY_TASK) {
+		ctx->task_1 = current;
+		ctx->task_2 = current;
+	}
+	return oom_test_repeat(prog, ctx, kattr->test.repeat ?: 1, verdict, duration);
 }
 
 static int oom_test_compare_below(struct bpf_prog *prog, const union bpf_attr *kattr,
@@ -240,10 +290,11 @@ out:
  *
  * Without flags the two cgroups whose ids are in the context are compared, repeat times,
  * for a shortage in the one of scope_id, or in the root: retval is the verdict, ctx_out
- * the context as the program left it, duration in ns per call. With
- * BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed as if
- * @prog were attached there: data_out is a struct bpf_oom_steps with its steps, retval
- * 0 or -errno (-ESRCH nobody to kill, -EBUSY a victim is dying), and ctx_out has
+ * the context as the program left it, duration in ns per call. With BPF_F_TEST_OOM_CTX
+ * they are compared by what else is in the context, whether there are such cgroups or
+ * not. With BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed
+ * as if @prog were attached there: data_out is a struct bpf_oom_steps with its steps,
+ * retval 0 or -errno (-ESRCH nobody to kill, -EBUSY a victim is dying), and ctx_out has
  * the victim as candidate 1.
  *
  * A context may be shorter or longer than the kernel's, as long as what is beyond it
@@ -275,6 +326,9 @@ int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *ka
 	switch (kattr->test.flags) {
 	case 0:
 		err = oom_test_compare(prog, kattr, &ctx, &retval, &duration);
+		break;
+	case BPF_F_TEST_OOM_CTX:
+		err = oom_test_invented(prog, kattr, &ctx, &retval, &duration);
 		break;
 	case BPF_F_TEST_OOM_SELECT:
 		err = oom_test_select(prog, kattr, uattr, &ctx, &retval, &duration);

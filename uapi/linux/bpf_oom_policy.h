@@ -47,6 +47,8 @@ enum bpf_oom_policy_flags {
 enum bpf_oom_test_flags {
 	/* rehearse a whole selection instead of one comparison */
 	BPF_F_TEST_OOM_SELECT		= (1U << 16),
+	/* one comparison of two candidates that the caller has made up */
+	BPF_F_TEST_OOM_CTX		= (1U << 17),
 };
 
 struct cgroup;
