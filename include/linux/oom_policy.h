@@ -57,6 +57,16 @@ struct oom_policy_victim {
 	bool over;
 };
 
+/**
+ * struct oom_policy_wait - whom an event has to wait for, once oom_lock is free
+ * @victim: whose memory is on its way, referenced, or NULL
+ * @until: the end of its grace, ns
+ */
+struct oom_policy_wait {
+	struct task_struct *victim;
+	u64 until;
+};
+
 DECLARE_STATIC_KEY_FALSE(oom_policy_attached);
 extern atomic_t oom_policy_victims;
 
@@ -71,6 +81,7 @@ void oom_policy_victim_exits(struct oom_control *oc, oom_policy_task_fn kill,
 void oom_policy_memcg_offline(struct mem_cgroup *memcg);
 void oom_policy_victim_begin(struct task_struct *victim);
 void oom_policy_victim_end(struct signal_struct *sig);
+void oom_policy_wait(struct oom_control *oc);
 
 static inline bool oom_policy_active(void)
 {
@@ -81,6 +92,7 @@ static inline bool oom_policy_active(void)
 
 struct oom_policy_memcg {};
 struct oom_policy_victim {};
+struct oom_policy_wait {};
 
 static inline bool oom_policy_active(void)
 {
@@ -111,6 +123,7 @@ static inline void oom_policy_victim_exits(struct oom_control *oc,
 static inline void oom_policy_memcg_offline(struct mem_cgroup *memcg) {}
 static inline void oom_policy_victim_begin(struct task_struct *victim) {}
 static inline void oom_policy_victim_end(struct signal_struct *sig) {}
+static inline void oom_policy_wait(struct oom_control *oc) {}
 
 #endif /* CONFIG_BPF_OOM_POLICY */
 

@@ -4,7 +4,8 @@
  * the stock killer does, and with a grace until its memory is back. A grace passes.
  *
  * A victim's signal remembers its death; it is written under oom_lock, when the
- * victim is chosen, and read by events and rehearsals.
+ * victim is chosen, and read by events and rehearsals. Who has to wait sleeps when
+ * oom_lock is free again, so that the events of others go on.
  */
 
 #include <linux/atomic.h>
@@ -12,6 +13,7 @@
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
+#include <linux/page_counter.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/timekeeping.h>
@@ -157,7 +159,41 @@ static int oom_policy_find_slow(struct task_struct *task, void *arg)
 		return 0;
 
 	ev->oc->chosen = (void *)-1UL;
+	if (ev->rehearsed || ev->early)
+		return 1;
+	ev->oc->oom_policy.victim = get_task_struct(task);
+	ev->oc->oom_policy.until = READ_ONCE(task->signal->oom_policy.killed) + ev->grace;
 	return 1;
+}
+
+/* Memory has come from elsewhere. */
+static bool oom_policy_relieved(struct mem_cgroup *memcg)
+{
+	return page_counter_read(&memcg->memory) < READ_ONCE(memcg->memory.max);
+}
+
+/**
+ * oom_policy_wait - wait for the memory of the victim that an event has found
+ * @oc: the event; oom_lock is not held
+ *
+ * A memcg's event waits until the grace has passed, or there is no more need to: each
+ * try of its own would be told in memory.events. What the whole machine is short of may
+ * come from anywhere, so that it is tried again at the next tick; so does whoever has a
+ * signal to look after.
+ */
+void oom_policy_wait(struct oom_control *oc)
+{
+	struct task_struct *victim = oc->oom_policy.victim;
+
+	if (!victim)
+		return;
+
+	do {
+		schedule_timeout_killable(1);
+	} while (oc->memcg && !oom_policy_relieved(oc->memcg) && !signal_pending(current) &&
+		 oom_policy_holds_memory(victim) &&
+		 ktime_get_mono_fast_ns() <= oc->oom_policy.until);
+	put_task_struct(victim);
 }
 
 /**

@@ -16,6 +16,7 @@
 
 #define LONG_GRACE_MS	60000
 #define WAITS		3
+#define TRIES		50
 
 /* A victim that stays, and what comes of a second kill meanwhile. */
 FIXTURE(grace)
@@ -315,6 +316,64 @@ TEST_F_TIMEOUT(shortage, waits_for_the_grace, TEST_TIMEOUT_S)
 	let_go(&self->holder);
 	EXPECT_TRUE(held);
 	EXPECT_TRUE(alone);
+}
+
+/* In a memcg one wait is one event, and the shortages of others go on. */
+FIXTURE(memcg)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct early *early;
+	struct bpf_link *link;
+	struct holder holder;
+	struct memcg_shortage shortage;
+};
+
+FIXTURE_SETUP(memcg)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree,
+			       "T=0 T/a=0,16M,shared T/b=1,16M U=0 U/a=0,16M"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .flags = BPF_F_OOM_POLICY_MEMCG,
+				 .budget_us = NO_BUDGET_US, .grace_ms = LONG_GRACE_MS);
+	ASSERT_NE(NULL, self->link);
+	self->early = early_load(NULL);
+	ASSERT_NE(NULL, self->early);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+}
+
+FIXTURE_TEARDOWN(memcg)
+{
+	let_go(&self->holder);
+	memcg_shortage_end(&self->shortage);
+	early__destroy(self->early);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(memcg, wait_is_one_event, TEST_TIMEOUT_S)
+{
+	const __u64 scope = cgroup_id("T");
+	long before;
+	int n;
+
+	ASSERT_EQ(0, memcg_shortage_begin(&self->shortage, "T", NULL));
+	ASSERT_TRUE(wait_until(times_held(self->link)));
+
+	/* Each of these is as good a try as one of whoever waits. */
+	before = cgroup_read_long("T", "memory.events.local", "oom");
+	for (n = 0; n < TRIES; n++)
+		EXPECT_EQ(-EAGAIN, early_kill(self->early, scope, 0));
+	EXPECT_GE(before + 1, cgroup_read_long("T", "memory.events.local", "oom"));
+	EXPECT_STREQ("T/a", policy_victims(self->policy, &self->tree));
+
+	/* Nobody waits for T's victim elsewhere. */
+	EXPECT_EQ(0, early_kill(self->early, cgroup_id("U"), 0));
+	EXPECT_STREQ("T/a U/a", policy_victims(self->policy, &self->tree));
 }
 
 int main(int argc, char **argv)
