@@ -8,9 +8,10 @@
 
 #include <linux/filter.h>
 #include <linux/jiffies.h>
+#include <linux/minmax.h>
 #include <linux/page_counter.h>
+#include <linux/sched/cputime.h>
 #include <linux/sched/signal.h>
-#include <linux/timekeeping.h>
 #include <trace/events/oom_policy.h>
 
 #include "event.h"
@@ -70,14 +71,29 @@ static inline bool oom_policy_ticked(const struct oom_policy_event *ev)
 }
 
 /*
- * Reading the clock takes as long as a comparison: once in a tick is enough. Whoever
- * rehearses may lose patience before.
+ * Reading the clock takes as long as a comparison: once in a tick is enough. What
+ * counts is the time of this task, without the one longest stretch between two looks if
+ * that was out of all proportion: where a host takes the CPU away for a while, the
+ * guest's clock does not tell. A program that is that slow gains one run by it.
  */
 static inline bool oom_policy_expired(struct oom_policy_event *ev)
 {
+	u64 now = task_sched_runtime(current);
+	u64 stretch = now - ev->looked;
+
 	ev->tick = jiffies;
-	return ktime_get_mono_fast_ns() > ev->deadline ||
-	       (ev->rehearsed && signal_pending(current));
+	ev->looked = now;
+	if (stretch > 2 * TICK_NSEC)
+		ev->stalled = max(ev->stalled, stretch);
+	if (now - ev->began - ev->stalled > ev->budget)
+		ev->over = true;
+	return ev->over;
+}
+
+/* Whoever rehearses may lose patience. */
+static inline bool oom_policy_interrupted(const struct oom_policy_event *ev)
+{
+	return ev->rehearsed && signal_pending(current);
 }
 
 #endif /* _MM_OOM_POLICY_COMPARE_H */

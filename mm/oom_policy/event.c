@@ -11,6 +11,7 @@
 #include <linux/cgroup.h>
 #include <linux/jiffies.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/cputime.h>
 #include <linux/timekeeping.h>
 
 #include "event.h"
@@ -100,7 +101,10 @@ static void oom_policy_asked(struct oom_policy_event *ev, struct oom_policy *pol
 		return;
 
 	ev->first = oom_policy_get(policy);
-	ev->deadline = ev->start + (u64)policy->budget_us * NSEC_PER_USEC;
+	ev->budget = (u64)policy->budget_us * NSEC_PER_USEC;
+	ev->began = task_sched_runtime(current);
+	ev->looked = ev->began;
+	ev->tick = jiffies;
 	ev->grace = (u64)policy->grace_ms * NSEC_PER_MSEC;
 }
 
@@ -230,7 +234,8 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->exits = false;
 	ev->seq++;
 	ev->start = ktime_get_mono_fast_ns();
-	ev->tick = jiffies - 1;
+	ev->stalled = 0;
+	ev->over = false;
 	ev->top = NULL;
 	ev->abstained.below = NULL;
 	ev->marked = false;

@@ -30,7 +30,6 @@ enum oom_policy_outcome {
 
 	/* The stock killer decides. */
 	OOM_STOCK_DISABLED,
-	OOM_STOCK_BUDGET,
 	OOM_STOCK_NOBODY,	/* nobody to kill where the policies looked */
 
 	/* The policies chose the leaf, and of it a task */
@@ -41,8 +40,7 @@ enum oom_policy_outcome {
 	/* No policy for memcgs chose below the leaf: of all tasks there */
 	OOM_CHOSE_TASK,		/* a policy for tasks did */
 	OOM_LEFT,		/* oom_badness() did */
-	OOM_LEFT_BUDGET,	/* so it did, the tenant's own policy being over budget */
-	OOM_LEFT_NOBODY,	/* so it did, that policy having found nobody */
+	OOM_LEFT_NOBODY,	/* so it did, the tenant's own policy having found nobody */
 };
 
 /* The stock killer has to decide. */
@@ -118,13 +116,14 @@ struct oom_policy_abstention {
  * @early: asked for by oom_policy_kill()
  * @exits: the victim was about to exit anyway, so that nobody was killed
  * @rehearsed: the policy that rules at @scope in a rehearsal, NULL in a real event
- * @first: the policy asked first, referenced: it sets @deadline and @grace
+ * @first: the policy asked first, referenced: it sets @budget and @grace
  * @policy: the policy asked last, referenced
  * @chooser: the policy that made the last choice, or the one that rules where
  *	     there was none to make, referenced: its KILL_ALL counts
  * @task_policy: the policy that judges the leaf's tasks, referenced, or NULL
  * @prog: what is asked in this RCU section
  * @tasks: the match of the leaf's tasks
+ * @task_runs: program runs in it
  * @task_verdict: why that match ended early, or 0
  * @top: after a hand-over the tenant: policies above it have no say; or NULL
  * @abstained: the first abstention that @leaf is the result of
@@ -133,9 +132,13 @@ struct oom_policy_abstention {
  * @seq: number of the event, for the marks
  * @marked: something is marked
  * @start: in ns
- * @deadline: in ns
  * @grace: how long to wait for the memory of a victim, in ns
- * @tick: jiffies at the last look at the clock
+ * @budget: how long programs may be asked, ns of CPU time
+ * @began: the task's CPU time at the beginning, ns
+ * @looked: the same at the last look
+ * @stalled: the longest stretch between two looks, if too long to be ours, ns
+ * @tick: jiffies at the last look
+ * @over: over budget: no program is asked any more
  * @victim_id: cgroup id of the victim
  * @compared: program runs
  * @ctx: what the programs see
@@ -156,6 +159,7 @@ struct oom_policy_event {
 	struct oom_policy *task_policy;
 	const struct bpf_prog *prog;
 	struct oom_match tasks;
+	unsigned int task_runs;
 	int task_verdict;
 	struct mem_cgroup *top;
 	struct oom_policy_abstention abstained;
@@ -164,9 +168,13 @@ struct oom_policy_event {
 	u64 seq;
 	bool marked;
 	u64 start;
-	u64 deadline;
 	u64 grace;
+	u64 budget;
+	u64 began;
+	u64 looked;
+	u64 stalled;
 	unsigned long tick;
+	bool over;
 	u64 victim_id;
 	unsigned int compared;
 	struct bpf_oom_ctx ctx;
@@ -239,7 +247,7 @@ bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within)
 
 /* report.c: the report, counters and tracepoints */
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
-			   const struct oom_match *match);
+			   unsigned int runs);
 void oom_policy_count(struct oom_policy_event *ev);
 void oom_policy_count_kills(struct oom_policy_event *ev);
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg);

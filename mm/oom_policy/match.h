@@ -35,18 +35,20 @@ struct oom_cand {
  * @best: the best victim so far
  * @runner: of those that lost to @best itself, the one with most to free
  * @eligible: how many have taken part: all but the first were judged
+ * @tied: by the tie rule alone
  */
 struct oom_match {
 	struct oom_cand best;
 	struct oom_cand runner;
 	unsigned int eligible;
+	bool tied;
 };
 
 typedef int (*oom_compare_fn)(void *arg, struct oom_cand *best, struct oom_cand *next);
 
 static inline unsigned int oom_match_compared(const struct oom_match *match)
 {
-	return match->eligible ? match->eligible - 1 : 0;
+	return match->eligible && !match->tied ? match->eligible - 1 : 0;
 }
 
 /* The tie rule: more usage, then more swap, then the lower id. */

@@ -136,6 +136,8 @@ static void oom_policy_copy_steps(const struct oom_policy_event *ev,
 	head->nr_steps = i;
 	if (oom_policy_path_cut(ev))
 		head->flags |= BPF_OOM_STEPS_TRUNCATED;
+	if (ev->over)
+		head->flags |= BPF_OOM_STEPS_OVER_BUDGET;
 }
 
 static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_ctx *victim)
@@ -170,9 +172,8 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
  *
  * Sleeps, but takes no lock that an OOM needs.
  *
- * Return: 0; -ESRCH nobody to kill; -EBUSY a victim is still dying; -ETIME over
- * budget; -EINTR a signal; -ENOMEM; -EOPNOTSUPP if the memory controller is not on
- * cgroup v2.
+ * Return: 0; -ESRCH nobody to kill; -EBUSY a victim is still dying; -EINTR a signal;
+ * -ENOMEM; -EOPNOTSUPP if the memory controller is not on cgroup v2.
  */
 int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 			struct bpf_oom_ctx *victim, struct bpf_oom_steps *head,
@@ -204,8 +205,6 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 	ret = oom_policy_decide(ev);
 	if (ret == -EINPROGRESS)
 		ret = -EBUSY;
-	else if (ret == -ETIME && signal_pending(current))
-		ret = -EINTR;
 	if (ret > 0) {
 		oom_policy_copy_steps(ev, head, steps);
 		oom_policy_copy_victim(ev, victim);

@@ -34,14 +34,14 @@ static void oom_policy_add(u64 *counter, u64 n)
  * oom_policy_count_runs - count the program runs of a match that is over
  * @ev: the event
  * @policy: who judged
- * @match: the match
+ * @runs: how many
  */
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
-			   const struct oom_match *match)
+			   unsigned int runs)
 {
-	ev->compared += oom_match_compared(match);
+	ev->compared += runs;
 	if (!ev->rehearsed)
-		oom_policy_add(&policy->stats.comparisons, oom_match_compared(match));
+		oom_policy_add(&policy->stats.comparisons, runs);
 }
 
 static enum oom_policy_fallback oom_policy_reason(enum oom_policy_outcome outcome)
@@ -53,9 +53,6 @@ static enum oom_policy_fallback oom_policy_reason(enum oom_policy_outcome outcom
 		return OOM_POLICY_GRACE;
 	case OOM_STOCK_DISABLED:
 		return OOM_POLICY_DISABLED;
-	case OOM_STOCK_BUDGET:
-	case OOM_LEFT_BUDGET:
-		return OOM_POLICY_BUDGET;
 	default:
 		return OOM_POLICY_NONE_ELIGIBLE;
 	}
@@ -91,7 +88,7 @@ void oom_policy_count_kills(struct oom_policy_event *ev)
 /* Whether programs were asked, or would have been. */
 static bool oom_policy_selected(enum oom_policy_outcome outcome)
 {
-	return outcome >= OOM_STOCK_BUDGET;
+	return outcome >= OOM_STOCK_NOBODY;
 }
 
 /**
@@ -109,6 +106,8 @@ void oom_policy_count(struct oom_policy_event *ev)
 		if (ns > ev->first->stats.worst_ns)
 			WRITE_ONCE(ev->first->stats.worst_ns, ns);
 	}
+	if (ev->over)
+		oom_policy_count_fallback(ev, OOM_POLICY_BUDGET, ns);
 	if (!oom_outcome_has_leaf(ev->outcome)) {
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
 		return;
@@ -146,9 +145,6 @@ const char *oom_policy_memcg_path(struct mem_cgroup *memcg)
 static void oom_policy_report_stock(enum oom_policy_outcome outcome)
 {
 	switch (outcome) {
-	case OOM_STOCK_BUDGET:
-		pr_info("over budget, the stock killer decides\n");
-		break;
 	case OOM_STOCK_DISABLED:
 		pr_info("switched off (vm.oom_policy_enabled), the stock killer decides\n");
 		break;
@@ -189,6 +185,8 @@ void __oom_policy_report(struct oom_control *oc)
 		READ_ONCE(ev->first->link.id), ev->early ? ", early" : "");
 	rcu_read_unlock();
 
+	if (ev->over)
+		pr_warn("over budget: the best so far was taken, and then the largest\n");
 	if (oom_outcome_stock(ev->outcome)) {
 		oom_policy_report_stock(ev->outcome);
 		return;
@@ -202,9 +200,8 @@ void __oom_policy_report(struct oom_control *oc)
 			ev->abstained.link_id,
 			oom_policy_memcg_path(ev->abstained.below));
 	if (oom_outcome_left(ev->outcome))
-		pr_info("no policy chose below %s%s: oom_badness() did\n",
-			oom_policy_memcg_path(ev->leaf),
-			ev->outcome == OOM_LEFT_BUDGET ? " within its budget" : "");
+		pr_info("no policy chose below %s: oom_badness() did\n",
+			oom_policy_memcg_path(ev->leaf));
 	if (ev->task_policy)
 		pr_info("task: the choice of link id %u among %u in %s\n",
 			READ_ONCE(ev->task_policy->link.id), ev->tasks.eligible,

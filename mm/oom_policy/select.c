@@ -10,7 +10,8 @@
  * decides.
  *
  * Whatever the programs answer, a selection ends: each try of a leaf finds a victim or
- * marks a memcg that is not looked at again, and the time budget ends even that.
+ * marks a memcg that is not looked at again. Over the time budget no program is asked
+ * any more: the best so far wins, and from there on the tie rule decides.
  * Nothing here allocates, sleeps on a lock or prints.
  *
  * Children are walked under RCU. A memcg is used outside of RCU only with a reference
@@ -49,6 +50,13 @@ static __always_inline int oom_policy_compare(void *arg, struct oom_cand *best,
 	if (verdict != BPF_OOM_FIRST)	/* who loses needs it no more */
 		next->scratch = ctx->scratch_2;
 	return verdict;
+}
+
+/* Nobody is asked. */
+static __always_inline int oom_policy_tie(void *arg, struct oom_cand *best,
+					  struct oom_cand *next)
+{
+	return BPF_OOM_EQUAL;
 }
 
 /* The root has no counter of its own tasks: add them up and let them play first. */
@@ -152,7 +160,8 @@ static unsigned int oom_policy_pause(struct cgroup_subsys_state *css,
  */
 static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 						    struct mem_cgroup *parent,
-						    struct oom_match *match, bool marked)
+						    struct oom_match *match, bool marked,
+						    oom_compare_fn compare)
 {
 	struct cgroup_subsys_state *css;
 	unsigned int left = OOM_POLICY_BATCH;
@@ -166,7 +175,11 @@ static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 	ev->prog = READ_ONCE(ev->policy->link.prog);
 	list_for_each_entry_rcu(css, &parent->css.children, sibling) {
 		if (unlikely(!--left || oom_policy_ticked(ev))) {
-			if (oom_policy_expired(ev)) {
+			if (oom_policy_interrupted(ev)) {
+				ret = -EINTR;
+				break;
+			}
+			if (oom_policy_expired(ev) && compare != oom_policy_tie) {
 				ret = -ETIME;
 				break;
 			}
@@ -179,7 +192,7 @@ static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 			continue;
 
 		oom_policy_cand(&next, mem_cgroup_from_css(css));
-		outcome = oom_match_play(match, &next, oom_policy_compare, ev, &dropped);
+		outcome = oom_match_play(match, &next, compare, ev, &dropped);
 		if (outcome == BPF_OOM_SECOND) {
 			oom_policy_set_cand_1(&ev->ctx, &next);
 		} else if (outcome != BPF_OOM_FIRST) {
@@ -194,15 +207,34 @@ static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 	return ret;
 }
 
+static int oom_policy_pass_judged(struct oom_policy_event *ev, struct mem_cgroup *parent,
+				  struct oom_match *match)
+{
+	return ev->marked ?
+	       oom_policy_pass_children(ev, parent, match, true, oom_policy_compare) :
+	       oom_policy_pass_children(ev, parent, match, false, oom_policy_compare);
+}
+
 /*
  * One pass over the children of @parent. Whatever is in the match afterwards is
- * referenced. Returns 0, BPF_OOM_ABSTAIN or -ETIME.
+ * referenced. Returns 0, BPF_OOM_ABSTAIN or -EINTR.
  */
 static int oom_policy_pass(struct oom_policy_event *ev, struct mem_cgroup *parent,
 			   struct oom_match *match)
 {
-	return ev->marked ? oom_policy_pass_children(ev, parent, match, true) :
-			    oom_policy_pass_children(ev, parent, match, false);
+	int ret;
+
+	if (!ev->over) {
+		ret = oom_policy_pass_judged(ev, parent, match);
+		if (ret != -ETIME)
+			return ret;
+		if (match->best.node && match->best.node != parent)
+			return 0;
+		oom_policy_put_match(match);
+	}
+
+	match->tied = true;
+	return oom_policy_pass_children(ev, parent, match, true, oom_policy_tie);
 }
 
 static void oom_policy_move(struct oom_policy_event *ev, struct mem_cgroup *memcg)
@@ -236,14 +268,10 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	oom_policy_enter(ev, parent);
 	if (!ev->policy)
 		return OOM_WALK_LEFT;
-	/* Even a chain of only children, which asks no program, has to end. */
-	if (oom_policy_ticked(ev) && oom_policy_expired(ev))
-		return -ETIME;
-
 	if (mem_cgroup_is_root(parent))
 		oom_policy_play_root(ev, parent, &match);
 	ret = oom_policy_pass(ev, parent, &match);
-	oom_policy_count_runs(ev, ev->policy, &match);
+	oom_policy_count_runs(ev, ev->policy, oom_match_compared(&match));
 	if (ret) {
 		oom_policy_put_match(&match);
 		return ret < 0 ? ret : OOM_WALK_LEFT;
@@ -381,7 +409,7 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
 		ret = oom_policy_descend(ev, tenant);
 	else
 		mem_cgroup_put(tenant);
-	if (ret > 0 || ret == -EBUSY || ret == -EINPROGRESS) {
+	if (ret != -ESRCH) {
 		oom_policy_put(policy);
 		put_task_struct(picked);
 		return ret;
@@ -394,7 +422,7 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
 	ev->policy = policy;
 	ev->top = top;
 	ev->oc->chosen = picked;
-	ev->outcome = ret == -ETIME ? OOM_LEFT_BUDGET : OOM_LEFT_NOBODY;
+	ev->outcome = OOM_LEFT_NOBODY;
 	return 0;
 }
 
@@ -404,7 +432,7 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
  *
  * Return: 1 with a victim in oc->chosen and the outcome that led to it, -EBUSY if one
  * is dying, -EINPROGRESS if the memory of one is on its way, -ESRCH if there is nobody
- * to kill, -ETIME if the time is over, -EPERM if policies are switched off.
+ * to kill, -EINTR a signal for whoever rehearses, -EPERM if policies are switched off.
  */
 int oom_policy_decide(struct oom_policy_event *ev)
 {
@@ -438,8 +466,6 @@ static enum oom_policy_outcome oom_policy_failed(int err)
 		return OOM_WAIT_IN_FLIGHT;
 	case -EINPROGRESS:
 		return OOM_WAIT_GRACE;
-	case -ETIME:
-		return OOM_STOCK_BUDGET;
 	case -EPERM:
 		return OOM_STOCK_DISABLED;
 	default:

@@ -16,7 +16,15 @@
 #include "compare.h"
 #include "event.h"
 
-/* As for memcgs, but that the tie goes to oom_badness(). */
+static int oom_policy_worse(const struct oom_cand *best, const struct oom_cand *next)
+{
+	return next->points > best->points ? BPF_OOM_SECOND : BPF_OOM_FIRST;
+}
+
+/*
+ * As for memcgs, but that the tie goes to oom_badness(), and all of it before a program
+ * has been asked. Over budget, the best so far stays.
+ */
 static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 				    struct oom_cand *next)
 {
@@ -42,9 +50,12 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	};
 	u32 verdict;
 
+	if (oom_policy_interrupted(ev))
+		return -EINTR;
 	if (oom_policy_expired(ev))
-		return -ETIME;
+		return ev->task_runs ? BPF_OOM_FIRST : oom_policy_worse(best, next);
 
+	ev->task_runs++;
 	rcu_read_lock();
 	migrate_disable();
 	ctx.cgroup_1 = mem_cgroup_from_task(task_1)->css.cgroup;
@@ -58,9 +69,7 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	migrate_enable();
 	rcu_read_unlock();
 
-	if (verdict != BPF_OOM_EQUAL)
-		return verdict;
-	return next->points > best->points ? BPF_OOM_SECOND : BPF_OOM_FIRST;
+	return verdict == BPF_OOM_EQUAL ? oom_policy_worse(best, next) : verdict;
 }
 
 /* A task that the stock killer would take plays against the best so far. */
@@ -92,7 +101,7 @@ static int oom_policy_play_task(struct task_struct *task, void *arg)
 	return ev->task_verdict;
 }
 
-/* 1 and a referenced oc->chosen, BPF_OOM_ABSTAIN, 0, -EBUSY or -ETIME. */
+/* 1 and a referenced oc->chosen, BPF_OOM_ABSTAIN, 0, -EBUSY or -EINTR. */
 static int oom_policy_judge_tasks(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 				  bool subtree)
 {
@@ -101,12 +110,13 @@ static int oom_policy_judge_tasks(struct oom_policy_event *ev, struct mem_cgroup
 
 	ev->tasks = (struct oom_match) {};
 	ev->task_verdict = 0;
+	ev->task_runs = 0;
 	ev->ctx.level = oom_policy_level(ev, memcg) + 1;
 	if (subtree)
 		oom_policy_scan_memcgs(memcg, CSS_TASK_ITER_PROCS, oom_policy_play_task, ev);
 	else
 		oom_policy_scan(memcg, false, oom_policy_play_task, ev);
-	oom_policy_count_runs(ev, ev->task_policy, &ev->tasks);
+	oom_policy_count_runs(ev, ev->task_policy, ev->task_runs);
 
 	busy = oc->chosen == (void *)-1UL;
 	if (ev->tasks.runner.node)
@@ -132,7 +142,7 @@ static int oom_policy_judge_tasks(struct oom_policy_event *ev, struct mem_cgroup
  * @choice: how the walk got there
  *
  * Return: 1 and a referenced oc->chosen, 0 if there is nobody to kill, -EBUSY if a
- * victim is dying, -ETIME if the time is over.
+ * victim is dying, -EINTR a signal for whoever rehearses.
  */
 int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 			 enum oom_walk_choice choice)
@@ -142,8 +152,8 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 	u32 abstained = 0;
 	int ret;
 
-	/* Where a policy has abstained it is the kernel's turn. */
-	if (choice == OOM_WALK_LEFT && ev->policy)
+	/* Where a policy has abstained, or there is no time to ask, it is the kernel's turn. */
+	if (ev->over || (choice == OOM_WALK_LEFT && ev->policy))
 		oom_policy_leave_tasks(ev);
 	else
 		oom_policy_enter_tasks(ev, memcg);

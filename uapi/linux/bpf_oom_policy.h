@@ -92,6 +92,8 @@ struct bpf_oom_ctx {
 enum bpf_oom_steps_flags {
 	/* not all of the levels are there, for want of room here or in the kernel */
 	BPF_OOM_STEPS_TRUNCATED		= (1U << 0),
+	/* the budget was over: from there on no program was asked */
+	BPF_OOM_STEPS_OVER_BUDGET	= (1U << 1),
 };
 
 /*

@@ -92,6 +92,14 @@ int slow(struct bpf_oom_ctx *ctx)
 	return BPF_OOM_FIRST;
 }
 
+SEC("oom_policy")
+int slow_once(struct bpf_oom_ctx *ctx)
+{
+	if (!sum)
+		bpf_loop(burn_rounds, burn, NULL, 0);
+	return BPF_OOM_SECOND;
+}
+
 static __u64 look_at_memcg(struct cgroup *cgrp)
 {
 	struct mem_cgroup *memcg = bpf_get_mem_cgroup(&cgrp->self);

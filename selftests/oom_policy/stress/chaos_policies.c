@@ -277,7 +277,6 @@ static int try_select(void)
 	case 0:
 	case -ESRCH:
 	case -EBUSY:
-	case -ETIME:
 	case -ENOMEM:
 		return 0;
 	}
