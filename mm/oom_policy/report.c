@@ -15,8 +15,11 @@
 #include <linux/limits.h>
 #include <linux/memcontrol.h>
 #include <linux/oom.h>
+#include <linux/pid_namespace.h>
+#include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/string.h>
 #include <linux/timekeeping.h>
 
 #define CREATE_TRACE_POINTS
@@ -126,20 +129,31 @@ void oom_policy_count(struct oom_policy_event *ev)
 				task_pid_nr(victim), ev->compared, ns);
 }
 
-/* What is longer than this is cut. */
-static char oom_policy_path[512];
+/* One line holds no more of a path than this: of a longer one, the end. */
+#define OOM_POLICY_PATH_SHOWN	400
+
+static char oom_policy_path[PATH_MAX];
 static char oom_policy_name[NAME_MAX + 1];
 
 /**
  * oom_policy_memcg_path - the path of a memcg for the log
  * @memcg: the memcg, referenced
  *
- * Return: a buffer that the next call overwrites.
+ * Return: in a buffer that the next call overwrites; the end of it after "...", if it is
+ * too long for a line.
  */
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg)
 {
+	size_t len, cut;
+
 	cgroup_path(memcg->css.cgroup, oom_policy_path, sizeof(oom_policy_path));
-	return oom_policy_path;
+	len = strlen(oom_policy_path);
+	if (len <= OOM_POLICY_PATH_SHOWN)
+		return oom_policy_path;
+
+	cut = len - OOM_POLICY_PATH_SHOWN;
+	memcpy(oom_policy_path + cut, "...", 3);
+	return oom_policy_path + cut;
 }
 
 static void oom_policy_report_stock(enum oom_policy_outcome outcome)
@@ -169,13 +183,67 @@ static void oom_policy_report_step(const struct oom_policy_step *step)
 		step->compared, step->prog_id);
 }
 
+static void oom_policy_report_steps(const struct oom_policy_event *ev)
+{
+	unsigned int i;
+
+	for (i = 0; i < ev->nr_steps; i++)
+		oom_policy_report_step(&ev->steps[i]);
+	if (i == OOM_POLICY_STEPS &&
+	    oom_policy_level(ev, ev->leaf) > ev->steps[i - 1].level)
+		pr_info("and down to level %u: %s\n", oom_policy_level(ev, ev->leaf),
+			oom_policy_memcg_path(ev->leaf));
+}
+
+struct oom_policy_others {
+	struct mem_cgroup *leaf;
+	struct pid_namespace *ns;
+	unsigned int nr;
+};
+
+static int oom_policy_count_other(struct task_struct *task, void *arg)
+{
+	struct oom_policy_others *others = arg;
+
+	if (task_active_pid_ns(task) == others->ns &&
+	    !mem_cgroup_is_descendant(mem_cgroup_from_task(task), others->leaf))
+		others->nr++;
+	return 0;
+}
+
+/* With the init of a pid namespace dies all that is in there, wherever it is charged. */
+static void oom_policy_report_namespace(const struct oom_policy_event *ev)
+{
+	struct task_struct *victim = ev->oc->chosen;
+	struct oom_policy_others others = { .leaf = ev->leaf };
+
+	if (!is_child_reaper(task_tgid(victim)))
+		return;
+
+	rcu_read_lock();
+	others.ns = task_active_pid_ns(victim);
+	rcu_read_unlock();
+	if (!others.ns)
+		return;
+
+	oom_policy_scan(root_mem_cgroup, true, oom_policy_count_other, &others);
+	if (others.nr)
+		pr_warn("the victim is the init of a pid namespace: %u processes outside of %s die with it\n",
+			others.nr, oom_policy_memcg_path(ev->leaf));
+}
+
+/* Where nobody can be killed, an event comes after the other. */
+static DEFINE_RATELIMIT_STATE(oom_policy_ratelimit, DEFAULT_RATELIMIT_INTERVAL,
+			      DEFAULT_RATELIMIT_BURST);
+
 void __oom_policy_report(struct oom_control *oc)
 {
 	struct oom_policy_event *ev = &oom_policy_event;
 	const struct bpf_prog *prog;
-	unsigned int i;
 
 	if (ev->oc != oc || !ev->first)
+		return;
+	if (!oc->chosen && !__ratelimit(&oom_policy_ratelimit))
 		return;
 
 	rcu_read_lock();
@@ -192,8 +260,7 @@ void __oom_policy_report(struct oom_control *oc)
 		return;
 	}
 
-	for (i = 0; i < ev->nr_steps; i++)
-		oom_policy_report_step(&ev->steps[i]);
+	oom_policy_report_steps(ev);
 	if (ev->abstained.below &&
 	    !(oom_outcome_left(ev->outcome) && ev->abstained.below == ev->leaf))
 		pr_info("link id %u abstained below %s: oom_badness() picked there\n",
@@ -206,6 +273,7 @@ void __oom_policy_report(struct oom_control *oc)
 		pr_info("task: the choice of link id %u among %u in %s\n",
 			READ_ONCE(ev->task_policy->link.id), ev->tasks.eligible,
 			oom_policy_memcg_path(ev->leaf));
+	oom_policy_report_namespace(ev);
 }
 
 bool __oom_policy_dump_tasks(struct oom_control *oc, oom_policy_task_fn dump)
