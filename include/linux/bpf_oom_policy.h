@@ -48,6 +48,7 @@ struct oom_policy {
 		u64 selections;
 		u64 comparisons;
 		u64 kills;
+		u64 spared;
 		u64 fallbacks[NR_OOM_POLICY_FALLBACKS];
 		u64 last_victim;
 		u64 last_ns;

@@ -76,6 +76,7 @@ bool __oom_policy_dump_tasks(struct oom_control *oc, oom_policy_task_fn dump);
 void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
 			   const char *message);
 void __oom_policy_done(struct oom_control *oc);
+bool __oom_policy_spares(struct task_struct *task);
 void oom_policy_victim_exits(struct oom_control *oc, oom_policy_task_fn kill,
 			     const char *message);
 void oom_policy_memcg_offline(struct mem_cgroup *memcg);
@@ -117,6 +118,12 @@ static inline void __oom_policy_kill_all(struct oom_control *oc,
 					 oom_policy_task_fn kill,
 					 const char *message) {}
 static inline void __oom_policy_done(struct oom_control *oc) {}
+
+static inline bool __oom_policy_spares(struct task_struct *task)
+{
+	return false;
+}
+
 static inline void oom_policy_victim_exits(struct oom_control *oc,
 					   oom_policy_task_fn kill,
 					   const char *message) {}
@@ -187,6 +194,17 @@ static inline void oom_policy_kill_all(struct oom_control *oc,
 {
 	if (oom_policy_active())
 		__oom_policy_kill_all(oc, kill, message);
+}
+
+/**
+ * oom_policy_spares - is a task to be left alive when a memcg is emptied
+ * @task: who would be killed with the victim; oom_lock is held
+ *
+ * Return: true if somebody elsewhere would die with it, and a policy chose the memcg.
+ */
+static inline bool oom_policy_spares(struct task_struct *task)
+{
+	return oom_policy_active() && __oom_policy_spares(task);
 }
 
 /**

@@ -166,6 +166,7 @@ static int oom_policy_link_fill_info(const struct bpf_link *link,
 		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_IN_FLIGHT]);
 	info->oom_policy.fallback_grace =
 		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_GRACE]);
+	info->oom_policy.spared = READ_ONCE(policy->stats.spared);
 	info->oom_policy.last_victim_cgroup_id = READ_ONCE(policy->stats.last_victim);
 	info->oom_policy.last_ns = READ_ONCE(policy->stats.last_ns);
 	info->oom_policy.worst_ns = READ_ONCE(policy->stats.worst_ns);
@@ -193,6 +194,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   "fallback_disabled:\t%llu\n"
 		   "fallback_in_flight:\t%llu\n"
 		   "fallback_grace:\t%llu\n"
+		   "spared:\t%llu\n"
 		   "last_victim_cgroup_id:\t%llu\n"
 		   "last_ns:\t%llu\n"
 		   "worst_ns:\t%llu\n",
@@ -210,6 +212,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   info.oom_policy.fallback_disabled,
 		   info.oom_policy.fallback_in_flight,
 		   info.oom_policy.fallback_grace,
+		   info.oom_policy.spared,
 		   info.oom_policy.last_victim_cgroup_id,
 		   info.oom_policy.last_ns,
 		   info.oom_policy.worst_ns);

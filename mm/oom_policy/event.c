@@ -238,6 +238,8 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->over = false;
 	ev->top = NULL;
 	ev->abstained.below = NULL;
+	ev->spare = true;
+	ev->spared = (struct oom_policy_spared) {};
 	ev->marked = false;
 	ev->compared = 0;
 

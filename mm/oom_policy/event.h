@@ -108,6 +108,20 @@ struct oom_policy_abstention {
 };
 
 /**
+ * struct oom_policy_spared - who was passed over, for another's sake
+ * @pid: the first of them, 0 if there was none
+ * @other: who would have died with it, outside of @memcg_id
+ * @memcg_id: what was to be emptied
+ * @nr: how many in all
+ */
+struct oom_policy_spared {
+	pid_t pid;
+	pid_t other;
+	u64 memcg_id;
+	unsigned int nr;
+};
+
+/**
  * struct oom_policy_event - one OOM event
  * @oc: the event, NULL when it is over
  * @evaluate: the stock judgement of a task
@@ -127,6 +141,10 @@ struct oom_policy_abstention {
  * @task_verdict: why that match ended early, or 0
  * @top: after a hand-over the tenant: policies above it have no say; or NULL
  * @abstained: the first abstention that @leaf is the result of
+ * @emptied: outside of it nobody is to die with a task of the leaf; NULL: who does
+ *	     is nobody's choice
+ * @spare: there may be other choices than those who share their mm with outsiders
+ * @spared: these
  * @cursor: where the walk is, referenced
  * @leaf: the memcg with the victim, referenced
  * @seq: number of the event, for the marks
@@ -163,6 +181,9 @@ struct oom_policy_event {
 	int task_verdict;
 	struct mem_cgroup *top;
 	struct oom_policy_abstention abstained;
+	struct mem_cgroup *emptied;
+	bool spare;
+	struct oom_policy_spared spared;
 	struct mem_cgroup *cursor;
 	struct mem_cgroup *leaf;
 	u64 seq;
@@ -236,6 +257,7 @@ void oom_policy_scan_memcgs(struct mem_cgroup *memcg, unsigned int flags,
 			    oom_policy_task_fn fn, void *arg);
 int oom_policy_add_task(struct task_struct *task, void *arg);
 unsigned long oom_policy_mm_pages(struct mm_struct *mm);
+pid_t oom_policy_dies_with(struct task_struct *task, struct mem_cgroup *memcg);
 
 /* task.c: which task of the leaf */
 int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
@@ -249,6 +271,7 @@ bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within)
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
 			   unsigned int runs);
 void oom_policy_count(struct oom_policy_event *ev);
+void oom_policy_count_spared(struct oom_policy_event *ev);
 void oom_policy_count_kills(struct oom_policy_event *ev);
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg);
 

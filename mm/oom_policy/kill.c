@@ -85,6 +85,24 @@ void oom_policy_victim_exits(struct oom_control *oc, oom_policy_task_fn kill,
 		oom_policy_empty_leaf(ev, kill, message);
 }
 
+bool __oom_policy_spares(struct task_struct *task)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+	pid_t other;
+
+	if (!ev->oc || !oom_outcome_chosen(ev->outcome) || tsk_is_oom_victim(task))
+		return false;
+	other = oom_policy_dies_with(task, ev->leaf);
+	if (!other)
+		return false;
+
+	oom_policy_count_spared(ev);
+	pr_info_ratelimited("spared pid %d (%s): pid %d, outside of %s, has the same memory\n",
+			    task_pid_nr(task), task->comm, other,
+			    oom_policy_memcg_path(ev->leaf));
+	return true;
+}
+
 void __oom_policy_done(struct oom_control *oc)
 {
 	struct oom_policy_event *ev = &oom_policy_event;

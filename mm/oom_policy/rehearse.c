@@ -198,7 +198,8 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 		return -EINTR;
 	}
 	ev->rehearsed = policy;
-	ev->seq = oom_policy_dry_seq++;
+	/* One is for those who were spared at first. */
+	ev->seq = oom_policy_dry_seq += 2;
 	oom_policy_begin(ev, &oc, oom_policy_dry_evaluate);
 	ev->ctx.flags |= BPF_OOM_EVENT_DRY_RUN;
 

@@ -88,6 +88,16 @@ void oom_policy_count_kills(struct oom_policy_event *ev)
 	oom_policy_count_kill(ev->task_policy, ev->victim_id);
 }
 
+/**
+ * oom_policy_count_spared - somebody was not killed for the sake of another
+ * @ev: the event
+ */
+void oom_policy_count_spared(struct oom_policy_event *ev)
+{
+	if (ev->chooser)
+		oom_policy_add(&ev->chooser->stats.spared, 1);
+}
+
 /* Whether programs were asked, or would have been. */
 static bool oom_policy_selected(enum oom_policy_outcome outcome)
 {
@@ -111,6 +121,8 @@ void oom_policy_count(struct oom_policy_event *ev)
 	}
 	if (ev->over)
 		oom_policy_count_fallback(ev, OOM_POLICY_BUDGET, ns);
+	if (ev->spared.nr && ev->spare)
+		oom_policy_add(&ev->first->stats.spared, ev->spared.nr);
 	if (!oom_outcome_has_leaf(ev->outcome)) {
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
 		return;
@@ -261,6 +273,9 @@ void __oom_policy_report(struct oom_control *oc)
 	}
 
 	oom_policy_report_steps(ev);
+	if (ev->spared.nr && ev->spare)
+		pr_info("passed over %u, the first pid %d: pid %d, outside of cgroup id %llu, has the same memory\n",
+			ev->spared.nr, ev->spared.pid, ev->spared.other, ev->spared.memcg_id);
 	if (ev->abstained.below &&
 	    !(oom_outcome_left(ev->outcome) && ev->abstained.below == ev->leaf))
 		pr_info("link id %u abstained below %s: oom_badness() picked there\n",

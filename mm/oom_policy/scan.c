@@ -6,6 +6,7 @@
 
 #include <linux/cgroup.h>
 #include <linux/mm.h>
+#include <linux/oom.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -126,4 +127,62 @@ int oom_policy_add_task(struct task_struct *task, void *arg)
 	}
 	rcu_read_unlock();
 	return 0;
+}
+
+/* The root stands for the tasks that are its own: below it is everybody. */
+static bool oom_policy_inside(struct task_struct *task, struct mem_cgroup *memcg)
+{
+	struct mem_cgroup *own = mem_cgroup_from_task(task);
+
+	return mem_cgroup_is_root(memcg) ? own == memcg :
+					   mem_cgroup_is_descendant(own, memcg);
+}
+
+static pid_t oom_policy_find_outsider(struct task_struct *task, struct mm_struct *mm,
+				      struct mem_cgroup *memcg)
+{
+	struct task_struct *other;
+	pid_t pid = 0;
+
+	rcu_read_lock();
+	for_each_process(other) {
+		if (same_thread_group(other, task) ||
+		    data_race(other->flags) & PF_KTHREAD ||
+		    !process_shares_mm(other, mm) || oom_policy_inside(other, memcg))
+			continue;
+		pid = task_pid_nr(other);
+		break;
+	}
+	rcu_read_unlock();
+	return pid;
+}
+
+/**
+ * oom_policy_dies_with - whom the death of a process takes along
+ * @task: the process, by its leader
+ * @memcg: what it is to die in; referenced
+ *
+ * Who has the same mm (vfork, CLONE_VM) dies with it. Others are looked for only if the
+ * mm has more users than the process has threads.
+ *
+ * Return: the pid of one outside of @memcg, or 0 if there is none.
+ */
+pid_t oom_policy_dies_with(struct task_struct *task, struct mem_cgroup *memcg)
+{
+	struct task_struct *thread = find_lock_task_mm(task);
+	struct mm_struct *mm;
+	bool alone;
+	pid_t pid;
+
+	if (!thread)
+		return 0;
+	mm = thread->mm;
+	/* A leader that has left it is one thread less. */
+	alone = thread == task && atomic_read(&mm->mm_users) <= get_nr_threads(task);
+	mmgrab(mm);
+	task_unlock(thread);
+
+	pid = alone ? 0 : oom_policy_find_outsider(task, mm, memcg);
+	mmdrop(mm);
+	return pid;
 }

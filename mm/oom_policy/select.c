@@ -451,6 +451,13 @@ int oom_policy_decide(struct oom_policy_event *ev)
 
 	css_get(&ev->scope->css);
 	ret = oom_policy_descend(ev, ev->scope);
+	/* Nobody is left but those: from the beginning, without the marks. */
+	if (ret == -ESRCH && ev->spared.nr) {
+		ev->spare = false;
+		ev->seq++;
+		css_get(&ev->scope->css);
+		ret = oom_policy_descend(ev, ev->scope);
+	}
 	while (ret > 0 && ev->outcome == OOM_LEFT) {
 		ret = oom_policy_hand_over(ev);
 		if (!ret)

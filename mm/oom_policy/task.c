@@ -72,6 +72,33 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	return verdict == BPF_OOM_EQUAL ? oom_policy_worse(best, next) : verdict;
 }
 
+/* Not while another may die that takes nobody elsewhere along. */
+static bool oom_policy_spare(struct oom_policy_event *ev, struct task_struct *task)
+{
+	pid_t other;
+
+	if (!ev->spare || !ev->emptied || tsk_is_oom_victim(task))
+		return false;
+	other = oom_policy_dies_with(task, ev->emptied);
+	if (!other || oom_badness(task, ev->oc->totalpages) == LONG_MIN)
+		return false;
+
+	if (!ev->spared.nr++) {
+		ev->spared.pid = task_pid_nr(task);
+		ev->spared.other = other;
+		ev->spared.memcg_id = memcg_cgroup_id(ev->emptied);
+	}
+	return true;
+}
+
+/* The stock judgement of a task, unless it is to be spared. */
+static int oom_policy_evaluate(struct task_struct *task, void *arg)
+{
+	struct oom_policy_event *ev = arg;
+
+	return oom_policy_spare(ev, task) ? 0 : ev->evaluate(task, ev->oc);
+}
+
 /* A task that the stock killer would take plays against the best so far. */
 static int oom_policy_play_task(struct task_struct *task, void *arg)
 {
@@ -83,7 +110,7 @@ static int oom_policy_play_task(struct task_struct *task, void *arg)
 
 	oc->chosen = NULL;
 	oc->chosen_points = LONG_MIN;
-	if (ev->evaluate(task, oc))
+	if (oom_policy_evaluate(task, ev))
 		return 1;
 	if (!oc->chosen)
 		return 0;
@@ -158,6 +185,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 	else
 		oom_policy_enter_tasks(ev, memcg);
 
+	ev->emptied = subtree && mem_cgroup_is_root(memcg) ? NULL : memcg;
 	if (ev->task_policy) {
 		ret = oom_policy_judge_tasks(ev, memcg, subtree);
 		if (ret != BPF_OOM_ABSTAIN)
@@ -166,9 +194,11 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 		oom_policy_leave_tasks(ev);
 	}
 
+	if (choice == OOM_WALK_LEFT)
+		ev->emptied = NULL;
 	oc->chosen = NULL;
 	oc->chosen_points = LONG_MIN;
-	oom_policy_scan(memcg, subtree, ev->evaluate, oc);
+	oom_policy_scan(memcg, subtree, oom_policy_evaluate, ev);
 	if (oc->chosen == (void *)-1UL)
 		return -EBUSY;
 	if (!oc->chosen)

@@ -37,6 +37,7 @@ static const struct counter {
 	COUNTER(fallback_disabled),
 	COUNTER(fallback_in_flight),
 	COUNTER(fallback_grace),
+	COUNTER(spared),
 	COUNTER(last_victim_cgroup_id),
 	COUNTER(last_ns),
 	COUNTER(worst_ns),

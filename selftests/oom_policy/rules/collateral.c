@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nobody elsewhere dies for what a policy has chosen: whoever shares its mm with a
+ * process outside (vfork, CLONE_VM) is left alone while there is another choice.
+ *
+ * P, in A, which is to be kept, has a child C in B with the same memory. B is the
+ * policy's choice. Whoever answers after an event has not been killed in it.
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "kselftest_harness.h"
+#include "policy.h"
+
+#define STACK	(64 * 1024)
+
+FIXTURE(collateral)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	pid_t parent;
+	int ask[2];
+	int answer[2];
+};
+
+FIXTURE_VARIANT(collateral)
+{
+	const char *tree;
+	int clone_flags;
+	int megabytes;		/* of P and C, together */
+	__u32 flags;		/* of the policy */
+	bool dies;		/* C is all that there is to kill */
+};
+
+FIXTURE_VARIANT_ADD(collateral, is_not_the_victim)
+{
+	.tree = "A=1 B=0,8M",
+	.megabytes = 24,
+};
+
+FIXTURE_VARIANT_ADD(collateral, is_not_killed_with_all)
+{
+	.tree = "A=1 B=0,16M",
+	.flags = BPF_F_OOM_POLICY_KILL_ALL,
+};
+
+FIXTURE_VARIANT_ADD(collateral, is_not_killed_with_a_group)
+{
+	.tree = "A=1 B=0,16M,group",
+};
+
+FIXTURE_VARIANT_ADD(collateral, of_vfork_is_not_killed_with_all)
+{
+	.tree = "A=1 B=0,16M",
+	.clone_flags = CLONE_VFORK,
+	.flags = BPF_F_OOM_POLICY_KILL_ALL,
+};
+
+FIXTURE_VARIANT_ADD(collateral, of_vfork_is_not_killed_with_a_group)
+{
+	.tree = "A=1 B=0,16M,group",
+	.clone_flags = CLONE_VFORK,
+};
+
+FIXTURE_VARIANT_ADD(collateral, dies_as_the_last_choice)
+{
+	.tree = "A=1 B=0",
+	.megabytes = 16,
+	.dies = true,
+};
+
+struct sharer {
+	const int *ask;
+	const int *answer;
+	int clone_flags;
+	int megabytes;
+	int ready_fd;
+};
+
+static int child_main(void *arg)
+{
+	const struct sharer *sharer = arg;
+	char byte;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (cgroup_write("B", "cgroup.procs", "0") || write(sharer->ready_fd, "", 1) != 1)
+		_exit(1);
+	while (read(sharer->ask[0], &byte, 1) == 1)
+		if (write(sharer->answer[1], &byte, 1) != 1)
+			break;
+	_exit(0);
+}
+
+static int parent_main(const void *arg, int ready_fd)
+{
+	struct sharer sharer = *(const struct sharer *)arg;
+	const size_t size = sharer.megabytes * MEGABYTE;
+	char *stack = malloc(STACK);
+	void *memory;
+
+	sharer.ready_fd = ready_fd;
+	if (!stack || set_oom_score_adj(getpid(), 0) || cgroup_write("A", "cgroup.procs", "0"))
+		return 1;
+	if (size) {
+		memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			      MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
+		if (memory == MAP_FAILED)
+			return 1;
+		memset(memory, 1, size);
+	}
+	if (clone(child_main, stack + STACK, CLONE_VM | sharer.clone_flags | SIGCHLD,
+		  &sharer) < 0)
+		return 1;
+	for (;;)
+		pause();
+}
+
+FIXTURE_SETUP(collateral)
+{
+	struct sharer sharer = {
+		.ask = self->ask,
+		.answer = self->answer,
+		.clone_flags = variant->clone_flags,
+		.megabytes = variant->megabytes,
+	};
+
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, pipe(self->ask));
+	ASSERT_EQ(0, pipe(self->answer));
+	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "", .flags = variant->flags,
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	self->parent = child_start(parent_main, &sharer, "who shares its memory");
+	ASSERT_LT(0, self->parent);
+	close(self->answer[1]);
+}
+
+FIXTURE_TEARDOWN(collateral)
+{
+	if (self->parent > 0) {
+		kill(self->parent, SIGKILL);
+		wait_exit(self->parent);
+	}
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+/* The pipe ends with the last of the two. */
+static bool answers(const int *ask, const int *answer)
+{
+	char byte = 0;
+
+	return write(ask[1], &byte, 1) == 1 && read(answer[0], &byte, 1) == 1;
+}
+
+TEST_F_TIMEOUT(collateral, process, TEST_TIMEOUT_S)
+{
+	struct bpf_link_info info;
+
+	ASSERT_EQ(0, policy_event(self->policy));
+	if (variant->dies) {
+		EXPECT_EQ(1U, self->policy->bss->nr_victims);
+		EXPECT_TRUE(wait_until(has_ended(self->parent)));
+		return;
+	}
+
+	EXPECT_STREQ("B", policy_victims(self->policy, &self->tree));
+	EXPECT_TRUE(answers(self->ask, self->answer));
+	EXPECT_FALSE(has_ended(self->parent));
+	EXPECT_TRUE(policy_victims_died(self->policy, &self->tree));
+	EXPECT_EQ(0, policy_info(self->link, &info));
+	EXPECT_LE(1U, info.oom_policy.spared);
+}
+
+int main(int argc, char **argv)
+{
+	require_bare_machine();
+	return test_harness_run(argc, argv);
+}
