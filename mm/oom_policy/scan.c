@@ -146,8 +146,9 @@ static pid_t oom_policy_find_outsider(struct task_struct *task, struct mm_struct
 
 	rcu_read_lock();
 	for_each_process(other) {
-		if (same_thread_group(other, task) ||
-		    data_race(other->flags) & PF_KTHREAD ||
+		/* Of its own flags, which a task changes as it likes, this one stays. */
+		if (data_race(other->flags) & PF_KTHREAD ||
+		    same_thread_group(other, task) ||
 		    !process_shares_mm(other, mm) || oom_policy_inside(other, memcg))
 			continue;
 		pid = task_pid_nr(other);

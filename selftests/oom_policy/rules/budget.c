@@ -31,7 +31,8 @@ FIXTURE(budget)
 FIXTURE_SETUP(budget)
 {
 	ASSERT_EQ(0, protect_ancestors());
-	ASSERT_EQ(0, tree_make(&self->tree, "T=0 T/a=0 T/a/x=0,4M T/a/y=0,8M T/b=1,24M T/c=2,8M T/d=3,4M"));
+	ASSERT_EQ(0, tree_make(&self->tree, "T=0 T/a=0 T/a/x=0,4M T/a/y=0,8M "
+			       "T/b=1,24M T/c=2,8M T/d=3,4M"));
 	self->recorder = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->recorder);
 	self->hostile = hostile__open_and_load();
