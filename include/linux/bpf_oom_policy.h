@@ -28,9 +28,11 @@ enum oom_policy_fallback {
 };
 
 /**
- * struct oom_policy - a policy program attached to a memcg
+ * struct oom_policy - a policy program attached to a cgroup
  * @link: the link that user space holds; link.prog is replaced by an update
- * @memcg: where it is attached, NULL once detached; oom_policy_mutex
+ * @cgroup_id: where it is attached, 0 once detached; oom_policy_mutex
+ * @memcg: whose slot it occupies, NULL while it is not in force; oom_policy_mutex
+ * @dormant: with the others that wait for a memcg of their cgroup; oom_policy_mutex
  * @stage: which slot of the memcg it occupies
  * @flags: BPF_F_OOM_POLICY_*
  * @budget_us: how long a selection may take
@@ -39,7 +41,9 @@ enum oom_policy_fallback {
  */
 struct oom_policy {
 	struct bpf_link link;
+	u64 cgroup_id;
 	struct mem_cgroup *memcg;
+	struct list_head dormant;
 	enum oom_policy_stage stage;
 	u32 flags;
 	u32 budget_us;

@@ -79,6 +79,7 @@ void __oom_policy_done(struct oom_control *oc);
 bool __oom_policy_spares(struct task_struct *task);
 void oom_policy_victim_exits(struct oom_control *oc, oom_policy_task_fn kill,
 			     const char *message);
+void __oom_policy_memcg_online(struct mem_cgroup *memcg);
 void oom_policy_memcg_offline(struct mem_cgroup *memcg);
 void oom_policy_victim_begin(struct task_struct *victim);
 void oom_policy_victim_end(struct signal_struct *sig);
@@ -127,6 +128,7 @@ static inline bool __oom_policy_spares(struct task_struct *task)
 static inline void oom_policy_victim_exits(struct oom_control *oc,
 					   oom_policy_task_fn kill,
 					   const char *message) {}
+static inline void __oom_policy_memcg_online(struct mem_cgroup *memcg) {}
 static inline void oom_policy_memcg_offline(struct mem_cgroup *memcg) {}
 static inline void oom_policy_victim_begin(struct task_struct *victim) {}
 static inline void oom_policy_victim_end(struct signal_struct *sig) {}
@@ -217,6 +219,16 @@ static inline void oom_policy_done(struct oom_control *oc)
 {
 	if (oom_policy_active())
 		__oom_policy_done(oc);
+}
+
+/**
+ * oom_policy_memcg_online - a cgroup gets a memcg: put its policies in force again
+ * @memcg: the memcg; cgroup_mutex is held
+ */
+static inline void oom_policy_memcg_online(struct mem_cgroup *memcg)
+{
+	if (oom_policy_active())
+		__oom_policy_memcg_online(memcg);
 }
 
 #endif /* _LINUX_OOM_POLICY_H */

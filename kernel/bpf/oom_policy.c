@@ -4,8 +4,10 @@
  * which is the better victim. This file is the program type and its link;
  * mm/oom_policy/ asks the program.
  *
- * A link occupies one slot of one memcg. It goes away with its last reference,
- * by BPF_LINK_DETACH or with the cgroup, whichever comes first.
+ * A link belongs to a cgroup, and occupies one slot of the memcg that the cgroup has
+ * while the memory controller is enabled for it. In between the link is dormant. It goes
+ * away with its last reference, by BPF_LINK_DETACH or with the cgroup, whichever comes
+ * first.
  *
  * oom_policy_mutex serializes everything that changes a slot or a link's program. It
  * nests inside cgroup_mutex, and, where a program is replaced, inside oom_lock.
@@ -19,6 +21,7 @@
 #include <linux/btf_ids.h>
 #include <linux/cgroup.h>
 #include <linux/filter.h>
+#include <linux/list.h>
 #include <linux/memcontrol.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
@@ -33,12 +36,23 @@ DEFINE_STATIC_KEY_FALSE(oom_policy_attached);
 
 static DEFINE_MUTEX(oom_policy_mutex);
 
+/* Links whose cgroup has no memcg at present; oom_policy_mutex. */
+static LIST_HEAD(oom_policy_dormant);
+
 static struct oom_policy *to_oom_policy(const struct bpf_link *link)
 {
 	return container_of(link, struct oom_policy, link);
 }
 
-static void oom_policy_detach(struct oom_policy *policy)
+static void oom_policy_fill_slot(struct oom_policy *policy, struct mem_cgroup *memcg)
+{
+	lockdep_assert_held(&oom_policy_mutex);
+
+	policy->memcg = memcg;
+	rcu_assign_pointer(memcg->oom_policy.policy[policy->stage], policy);
+}
+
+static void oom_policy_clear_slot(struct oom_policy *policy)
 {
 	lockdep_assert_held(&oom_policy_mutex);
 
@@ -49,11 +63,76 @@ static void oom_policy_detach(struct oom_policy *policy)
 	policy->memcg = NULL;
 }
 
+static void oom_policy_detach(struct oom_policy *policy)
+{
+	oom_policy_clear_slot(policy);
+	list_del_init(&policy->dormant);
+	policy->cgroup_id = 0;
+}
+
+/* Cleared before the memcg of a cgroup that is being removed goes offline. */
+static bool oom_policy_cgroup_removed(const struct cgroup *cgrp)
+{
+	return !(READ_ONCE(cgrp->self.flags) & CSS_ONLINE);
+}
+
+static bool oom_policy_cgroup_exists(u64 cgroup_id)
+{
+	struct cgroup *cgrp = __cgroup_get_from_id(cgroup_id);
+
+	if (IS_ERR(cgrp))
+		return false;
+	cgroup_put(cgrp);
+	return true;
+}
+
+/*
+ * A cgroup does not tell of its removal whom it has no memcg for, and a dormant link
+ * does not keep a cgroup: that it is gone is seen when somebody asks.
+ */
+static enum bpf_oom_link_state oom_policy_state(struct oom_policy *policy)
+{
+	lockdep_assert_held(&oom_policy_mutex);
+
+	if (policy->memcg)
+		return BPF_OOM_LINK_IN_FORCE;
+	if (policy->cgroup_id && !oom_policy_cgroup_exists(policy->cgroup_id))
+		oom_policy_detach(policy);
+	return policy->cgroup_id ? BPF_OOM_LINK_DORMANT : BPF_OOM_LINK_DETACHED;
+}
+
 /**
- * oom_policy_memcg_offline - detach what is attached to a memcg that goes away
- * @memcg: the memcg; cgroup_mutex is held
+ * __oom_policy_memcg_online - put in force again what is attached to a memcg's cgroup
+ * @memcg: the memcg, which its cgroup does not show yet; cgroup_mutex is held
  *
- * The links stay, detached, until their last reference is dropped.
+ * So the slots are still empty, and nobody but the owner of the id is found: that of a
+ * removed cgroup does not come again.
+ */
+void __oom_policy_memcg_online(struct mem_cgroup *memcg)
+{
+	const u64 id = cgroup_id(memcg->css.cgroup);
+	struct oom_policy *policy, *next;
+
+	/* The ids of cgroup v1 are others. */
+	if (!cgroup_subsys_on_dfl(memory_cgrp_subsys))
+		return;
+
+	mutex_lock(&oom_policy_mutex);
+	list_for_each_entry_safe(policy, next, &oom_policy_dormant, dormant) {
+		if (policy->cgroup_id != id)
+			continue;
+		list_del_init(&policy->dormant);
+		oom_policy_fill_slot(policy, memcg);
+	}
+	mutex_unlock(&oom_policy_mutex);
+}
+
+/**
+ * oom_policy_memcg_offline - take out of force what is attached to a memcg's cgroup
+ * @memcg: the memcg, which goes away; cgroup_mutex is held
+ *
+ * If the cgroup goes away, too, that is the end of the attachment: the links stay,
+ * detached, until their last reference is dropped.
  */
 void oom_policy_memcg_offline(struct mem_cgroup *memcg)
 {
@@ -66,8 +145,14 @@ void oom_policy_memcg_offline(struct mem_cgroup *memcg)
 	for (stage = 0; stage < NR_OOM_POLICY_STAGES; stage++) {
 		policy = rcu_dereference_protected(slots->policy[stage],
 						   lockdep_is_held(&oom_policy_mutex));
-		if (policy)
+		if (!policy)
+			continue;
+		if (oom_policy_cgroup_removed(memcg->css.cgroup)) {
 			oom_policy_detach(policy);
+		} else {
+			oom_policy_clear_slot(policy);
+			list_add_tail(&policy->dormant, &oom_policy_dormant);
+		}
 	}
 	mutex_unlock(&oom_policy_mutex);
 }
@@ -106,7 +191,7 @@ static int oom_policy_replace(struct bpf_link *link, struct bpf_prog **prog,
 	if ((*prog)->type != link->prog->type ||
 	    (*prog)->expected_attach_type != link->prog->expected_attach_type)
 		return -EINVAL;
-	if (!to_oom_policy(link)->memcg)
+	if (oom_policy_state(to_oom_policy(link)) == BPF_OOM_LINK_DETACHED)
 		return -ENOLINK;
 
 	*prog = xchg(&link->prog, *prog);
@@ -133,19 +218,16 @@ static int oom_policy_link_update(struct bpf_link *link, struct bpf_prog *new_pr
 	return err;
 }
 
-static u64 oom_policy_cgroup_id(struct oom_policy *policy)
-{
-	guard(mutex)(&oom_policy_mutex);
-
-	return policy->memcg ? cgroup_id(policy->memcg->css.cgroup) : 0;
-}
-
 static int oom_policy_link_fill_info(const struct bpf_link *link,
 				     struct bpf_link_info *info)
 {
 	struct oom_policy *policy = to_oom_policy(link);
 
-	info->oom_policy.cgroup_id = oom_policy_cgroup_id(policy);
+	mutex_lock(&oom_policy_mutex);
+	info->oom_policy.state = oom_policy_state(policy);
+	info->oom_policy.cgroup_id = policy->cgroup_id;
+	mutex_unlock(&oom_policy_mutex);
+
 	info->oom_policy.attach_type = policy->stage == OOM_POLICY_STAGE_TASK ?
 				       BPF_OOM_POLICY_TASK : BPF_OOM_POLICY;
 	info->oom_policy.flags = policy->flags;
@@ -185,6 +267,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   "flags:\t%#x\n"
 		   "budget_us:\t%u\n"
 		   "grace_ms:\t%u\n"
+		   "state:\t%u\n"
 		   "selections:\t%llu\n"
 		   "comparisons:\t%llu\n"
 		   "kills:\t%llu\n"
@@ -203,6 +286,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   info.oom_policy.flags,
 		   info.oom_policy.budget_us,
 		   info.oom_policy.grace_ms,
+		   info.oom_policy.state,
 		   info.oom_policy.selections,
 		   info.oom_policy.comparisons,
 		   info.oom_policy.kills,
@@ -251,10 +335,16 @@ static int oom_policy_check_attr(const union bpf_attr *attr)
 	return 0;
 }
 
+static int oom_policy_no_memcg(const struct cgroup *cgrp)
+{
+	return oom_policy_cgroup_removed(cgrp) ? -ENOENT : -EOPNOTSUPP;
+}
+
 /* Consumes the reference on @cgrp. */
 static struct mem_cgroup *oom_policy_memcg_of(struct cgroup *cgrp)
 {
 	struct cgroup_subsys_state *css;
+	struct mem_cgroup *memcg;
 
 	if (IS_ERR(cgrp))
 		return ERR_CAST(cgrp);
@@ -262,14 +352,14 @@ static struct mem_cgroup *oom_policy_memcg_of(struct cgroup *cgrp)
 	/* Its own css: an ancestor's would silently govern more than asked for. */
 	rcu_read_lock();
 	css = rcu_dereference(cgrp->subsys[memory_cgrp_id]);
-	if (!css)
-		css = ERR_PTR(-EOPNOTSUPP);
-	else if (!css_tryget_online(css))
-		css = ERR_PTR(-ENOENT);
+	if (css && css_tryget_online(css))
+		memcg = mem_cgroup_from_css(css);
+	else
+		memcg = ERR_PTR(oom_policy_no_memcg(cgrp));
 	rcu_read_unlock();
 
 	cgroup_put(cgrp);
-	return IS_ERR(css) ? ERR_CAST(css) : mem_cgroup_from_css(css);
+	return memcg;
 }
 
 /**
@@ -291,12 +381,12 @@ static int oom_policy_attach(struct oom_policy *policy, struct mem_cgroup *memcg
 	guard(mutex)(&oom_policy_mutex);
 
 	if (slots->offline)
-		return -ENOENT;
+		return oom_policy_no_memcg(memcg->css.cgroup);
 	if (rcu_access_pointer(slots->policy[policy->stage]))
 		return -EBUSY;
 
-	policy->memcg = memcg;
-	rcu_assign_pointer(slots->policy[policy->stage], policy);
+	policy->cgroup_id = cgroup_id(memcg->css.cgroup);
+	oom_policy_fill_slot(policy, memcg);
 	return 0;
 }
 
@@ -335,6 +425,7 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 
 	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY,
 		      &oom_policy_link_ops, prog);
+	INIT_LIST_HEAD(&policy->dormant);
 	policy->stage = oom_policy_stage(attr->link_create.attach_type);
 	policy->flags = attr->link_create.oom_policy.flags;
 	policy->budget_us = attr->link_create.oom_policy.budget_us ?:

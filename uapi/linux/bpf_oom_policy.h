@@ -43,6 +43,13 @@ enum bpf_oom_policy_flags {
 	BPF_F_OOM_POLICY_ROOT_TASKS	= (1U << 2),
 };
 
+/* bpf_link_info.oom_policy.state */
+enum bpf_oom_link_state {
+	BPF_OOM_LINK_DETACHED	= 0,	/* for good */
+	BPF_OOM_LINK_DORMANT	= 1,	/* its cgroup has no memory controller */
+	BPF_OOM_LINK_IN_FORCE	= 2,
+};
+
 /* test.flags of BPF_PROG_TEST_RUN */
 enum bpf_oom_test_flags {
 	/* rehearse a whole selection instead of one comparison */
