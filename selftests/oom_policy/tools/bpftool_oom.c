@@ -242,6 +242,28 @@ TEST_F_TIMEOUT(bpftool, removed_cgroup_is_told_by_id, TEST_TIMEOUT_S)
 	runs(_metadata, 1, "bpftool oom priority list | grep gone");
 }
 
+/* Without a memory controller there is nothing to rule, and who rules is somebody else. */
+TEST_F_TIMEOUT(bpftool, dormant_policy_is_told, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " /besteffort/empty");
+	EXPECT_EQ(0, cgroup_write("besteffort", "cgroup.subtree_control", "-memory"));
+	EXPECT_TRUE(wait_until(!shell("bpftool oom show | grep -q dormant")));
+	runs(_metadata, 0, "bpftool oom show");
+	says(_metadata, "`-- /besteffort/empty: tenant_prio");
+	says(_metadata, "dormant: no memory controller");
+	runs(_metadata, 0, "bpftool -j oom show | jq -r '[.policies[].state] | join(\" \")'");
+	EXPECT_STREQ("in_force dormant", shell_output);
+	runs(_metadata, 0, "bpftool -j oom show /besteffort/empty | jq -r .policies[0].cgroup");
+	EXPECT_STREQ("/", shell_output);
+
+	EXPECT_EQ(0, cgroup_enable_memory("besteffort"));
+	runs(_metadata, 0, "bpftool -j oom show | jq -r '[.policies[].state] | join(\" \")'");
+	EXPECT_STREQ("in_force in_force", shell_output);
+	runs(_metadata, 0, "bpftool link show");
+	says(_metadata, "state in_force");
+}
+
 /* A program that is attached nowhere, with the priorities of the one that is. */
 TEST_F_TIMEOUT(bpftool, rehearse_before_attaching, TEST_TIMEOUT_S)
 {

@@ -154,7 +154,8 @@ const struct oom_policy *oom_policy_ruling(const char *path, __u32 attach_type)
 	int i;
 
 	for (i = 0; i < nr_policies; i++)
-		if (policies[i].path && oom_path_below(path, policies[i].path) &&
+		if (policies[i].info.oom_policy.state == BPF_OOM_LINK_IN_FORCE &&
+		    policies[i].path && oom_path_below(path, policies[i].path) &&
 		    policies[i].info.oom_policy.attach_type == attach_type)
 			ruling = &policies[i];
 	return ruling;

@@ -48,6 +48,20 @@ static __u64 counter_value(const struct bpf_link_info *info, const struct counte
 	return *(const __u64 *)((const char *)info + c->offset);
 }
 
+static const char *state_name(const struct bpf_link_info *info)
+{
+	switch (info->oom_policy.state) {
+	case BPF_OOM_LINK_DETACHED:
+		return "detached";
+	case BPF_OOM_LINK_DORMANT:
+		return "dormant";
+	case BPF_OOM_LINK_IN_FORCE:
+		return "in_force";
+	default:
+		return "unknown";
+	}
+}
+
 void oom_policy_dump_plain(const struct bpf_link_info *info)
 {
 	const char *type = libbpf_bpf_attach_type_str(info->oom_policy.attach_type);
@@ -61,8 +75,9 @@ void oom_policy_dump_plain(const struct bpf_link_info *info)
 		oom_printf("attach_type %s  ", type);
 	else
 		oom_printf("attach_type %u  ", info->oom_policy.attach_type);
-	oom_printf("flags %#x  budget_us %u  grace_ms %u", info->oom_policy.flags,
-		   info->oom_policy.budget_us, info->oom_policy.grace_ms);
+	oom_printf("state %s\n\tflags %#x  budget_us %u  grace_ms %u", state_name(info),
+		   info->oom_policy.flags, info->oom_policy.budget_us,
+		   info->oom_policy.grace_ms);
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
 		oom_printf("%s%s %llu", i % 3 ? "  " : "\n\t", counters[i].name,
 			   counter_value(info, &counters[i]));
@@ -80,6 +95,7 @@ void oom_policy_dump_json(const struct bpf_link_info *info, json_writer_t *wtr)
 		jsonw_string_field(wtr, "attach_type", type);
 	else
 		jsonw_uint_field(wtr, "attach_type", info->oom_policy.attach_type);
+	jsonw_string_field(wtr, "state", state_name(info));
 	jsonw_uint_field(wtr, "flags", info->oom_policy.flags);
 	jsonw_uint_field(wtr, "budget_us", info->oom_policy.budget_us);
 	jsonw_uint_field(wtr, "grace_ms", info->oom_policy.grace_ms);
@@ -170,6 +186,9 @@ static void show_policy_plain(const struct oom_policy *policy, struct hashmap *p
 	oom_printf("%s: %s (prog id %u), link id %u%s", policy->path ?: "detached", name,
 		   info->prog_id, info->id, type_note(policy));
 	show_pins_plain(pins, info->id);
+
+	if (info->oom_policy.state == BPF_OOM_LINK_DORMANT)
+		oom_printf("\n%sdormant: no memory controller", indent);
 
 	oom_printf("\n%s", indent);
 	show_flags_plain(info->oom_policy.flags);
