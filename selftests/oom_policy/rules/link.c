@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The link: attach, update, detach, pin, what happens when its cgroup goes
- * away, what it tells of itself, and each reason for which it is refused.
+ * away, or its memory controller, what it tells of itself, and each reason for
+ * which it is refused.
  *
  * The machine must have no cgroups but these.
  */
@@ -55,29 +56,39 @@ static int policy_prog(void)
 	return prog_load(BPF_PROG_TYPE_OOM_POLICY, BPF_OOM_POLICY);
 }
 
-static int link_create(int prog_fd, int target_fd)
+static int link_create_typed(int prog_fd, int target_fd, enum bpf_attach_type type)
 {
 	union bpf_attr attr = {
 		.link_create = {
 			.prog_fd = prog_fd,
 			.target_fd = target_fd,
-			.attach_type = BPF_OOM_POLICY,
+			.attach_type = type,
 		},
 	};
 
 	return sys_bpf(BPF_LINK_CREATE, &attr);
 }
 
-static int link_create_at(int prog_fd, const char *path)
+static int link_create(int prog_fd, int target_fd)
+{
+	return link_create_typed(prog_fd, target_fd, BPF_OOM_POLICY);
+}
+
+static int link_create_typed_at(int prog_fd, const char *path, enum bpf_attach_type type)
 {
 	const int fd = cgroup_open(path);
 	int link_fd;
 
 	if (fd < 0)
 		return -errno;
-	link_fd = link_create(prog_fd, fd);
+	link_fd = link_create_typed(prog_fd, fd, type);
 	close(fd);
 	return link_fd;
+}
+
+static int link_create_at(int prog_fd, const char *path)
+{
+	return link_create_typed_at(prog_fd, path, BPF_OOM_POLICY);
 }
 
 static struct bpf_link_info info_of(struct __test_metadata *_metadata, int link_fd)
@@ -147,6 +158,7 @@ static void attach_and_look(struct __test_metadata *_metadata, int prog_fd,
 	EXPECT_EQ((__u32)BPF_LINK_TYPE_OOM_POLICY, info.type);
 	EXPECT_EQ(prog_id(_metadata, prog_fd), info.prog_id);
 	EXPECT_EQ(cgroup_id(path), info.oom_policy.cgroup_id);
+	EXPECT_EQ((__u32)BPF_OOM_LINK_IN_FORCE, info.oom_policy.state);
 	EXPECT_EQ((__u32)BPF_OOM_POLICY, info.oom_policy.attach_type);
 	EXPECT_EQ(0U, info.oom_policy.flags);
 	EXPECT_EQ(0U, info.oom_policy.grace_ms);
@@ -186,6 +198,7 @@ TEST_F(link, detach)
 	ASSERT_LE(0, link_fd);
 	EXPECT_EQ(0, bpf_link_detach(link_fd));
 	EXPECT_EQ(0U, info_of(_metadata, link_fd).oom_policy.cgroup_id);
+	EXPECT_EQ((__u32)BPF_OOM_LINK_DETACHED, info_of(_metadata, link_fd).oom_policy.state);
 	EXPECT_TRUE(slot_free(self->other_prog, "A"));
 	EXPECT_EQ(0, bpf_link_detach(link_fd));
 }
@@ -215,6 +228,7 @@ TEST_F(link, removed_cgroup_detaches)
 	EXPECT_TRUE(wait_until(!info_of(_metadata, link_fd).oom_policy.cgroup_id));
 
 	info = info_of(_metadata, link_fd);
+	EXPECT_EQ((__u32)BPF_OOM_LINK_DETACHED, info.oom_policy.state);
 	by_id = bpf_link_get_fd_by_id(info.id);
 	EXPECT_LE(0, by_id);
 	EXPECT_EQ(info.id, info_of(_metadata, by_id).id);
@@ -287,6 +301,8 @@ TEST_F(link, fdinfo)
 	EXPECT_TRUE(fdinfo_has(link_fd, "cgroup_id", number));
 	snprintf(number, sizeof(number), "%u", BPF_OOM_POLICY);
 	EXPECT_TRUE(fdinfo_has(link_fd, "attach_type", number));
+	snprintf(number, sizeof(number), "%u", BPF_OOM_LINK_IN_FORCE);
+	EXPECT_TRUE(fdinfo_has(link_fd, "state", number));
 	EXPECT_TRUE(fdinfo_has(link_fd, "selections", "0"));
 	EXPECT_TRUE(fdinfo_has(link_fd, "comparisons", "0"));
 	EXPECT_TRUE(fdinfo_has(link_fd, "kills", "0"));
@@ -315,6 +331,183 @@ TEST_F(link, skeleton_attaches_to_root)
 		  info_of(_metadata,
 			  bpf_link__fd(policy->links.compare)).oom_policy.cgroup_id);
 	policy__destroy(policy);
+}
+
+/* A cgroup that loses its memory controller, and gets it back. */
+static int toggle_memory(const char *text)
+{
+	return cgroup_write("", "cgroup.subtree_control", text);
+}
+
+static __u32 state_of(struct __test_metadata *_metadata, int link_fd)
+{
+	return info_of(_metadata, link_fd).oom_policy.state;
+}
+
+/* The memcg goes offline a moment later. */
+static void fall_dormant(struct __test_metadata *_metadata, int link_fd)
+{
+	ASSERT_EQ(0, toggle_memory("-memory"));
+	ASSERT_TRUE(wait_until(state_of(_metadata, link_fd) == BPF_OOM_LINK_DORMANT));
+}
+
+static void wake_up(struct __test_metadata *_metadata)
+{
+	ASSERT_EQ(0, toggle_memory("+memory"));
+}
+
+FIXTURE(dormant)
+{
+	int prog;
+	int other_prog;
+	int link;
+	__u64 id;
+};
+
+FIXTURE_SETUP(dormant)
+{
+	ASSERT_EQ(0, protect_self());
+	self->prog = policy_prog();
+	ASSERT_LE(0, self->prog);
+	self->other_prog = policy_prog();
+	ASSERT_LE(0, self->other_prog);
+	ASSERT_EQ(0, cgroup_make("A"));
+	self->id = cgroup_id("A");
+	self->link = link_create_at(self->prog, "A");
+	ASSERT_LE(0, self->link);
+	fall_dormant(_metadata, self->link);
+}
+
+FIXTURE_TEARDOWN(dormant)
+{
+	toggle_memory("+memory");
+	close(self->link);
+	cgroup_remove("A");
+}
+
+TEST_F(dormant, keeps_its_cgroup)
+{
+	char number[32];
+
+	EXPECT_EQ(self->id, info_of(_metadata, self->link).oom_policy.cgroup_id);
+	snprintf(number, sizeof(number), "%ju", (uintmax_t)self->id);
+	EXPECT_TRUE(fdinfo_has(self->link, "cgroup_id", number));
+	snprintf(number, sizeof(number), "%u", BPF_OOM_LINK_DORMANT);
+	EXPECT_TRUE(fdinfo_has(self->link, "state", number));
+}
+
+TEST_F(dormant, comes_back_to_its_slot)
+{
+	EXPECT_EQ(-EOPNOTSUPP, link_create_at(self->other_prog, "A"));
+	wake_up(_metadata);
+	EXPECT_EQ((__u32)BPF_OOM_LINK_IN_FORCE, state_of(_metadata, self->link));
+	EXPECT_EQ(self->id, info_of(_metadata, self->link).oom_policy.cgroup_id);
+	EXPECT_EQ(-EBUSY, link_create_at(self->other_prog, "A"));
+}
+
+TEST_F(dormant, again_and_again)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		wake_up(_metadata);
+		EXPECT_EQ((__u32)BPF_OOM_LINK_IN_FORCE, state_of(_metadata, self->link));
+		fall_dormant(_metadata, self->link);
+	}
+}
+
+/* Those of another cgroup, and of the other type, are not mixed up with it. */
+TEST_F(dormant, each_comes_back_to_its_own)
+{
+	const int task_prog = prog_load(BPF_PROG_TYPE_OOM_POLICY, BPF_OOM_POLICY_TASK);
+	int task_link, other_link;
+
+	ASSERT_LE(0, task_prog);
+	wake_up(_metadata);
+	ASSERT_EQ(0, cgroup_make("B"));
+	task_link = link_create_typed_at(task_prog, "B", BPF_OOM_POLICY_TASK);
+	ASSERT_LE(0, task_link);
+	other_link = link_create_at(self->other_prog, "B");
+	ASSERT_LE(0, other_link);
+	ASSERT_EQ(0, bpf_link_detach(self->link));
+	fall_dormant(_metadata, task_link);
+	EXPECT_TRUE(wait_until(state_of(_metadata, other_link) == BPF_OOM_LINK_DORMANT));
+	wake_up(_metadata);
+
+	EXPECT_TRUE(slot_free(self->prog, "A"));
+	EXPECT_EQ(-EBUSY, link_create_at(self->prog, "B"));
+	EXPECT_EQ(-EBUSY, link_create_typed_at(task_prog, "B", BPF_OOM_POLICY_TASK));
+	EXPECT_EQ(0, bpf_link_detach(other_link));
+	EXPECT_TRUE(slot_free(self->prog, "B"));
+	EXPECT_EQ((__u32)BPF_OOM_LINK_IN_FORCE, state_of(_metadata, task_link));
+	close(task_link);
+	close(other_link);
+	EXPECT_EQ(0, cgroup_remove("B"));
+}
+
+TEST_F(dormant, removed_cgroup_detaches)
+{
+	struct bpf_link_info info;
+
+	ASSERT_EQ(0, cgroup_remove("A"));
+	info = info_of(_metadata, self->link);
+	EXPECT_EQ(0U, info.oom_policy.cgroup_id);
+	EXPECT_EQ((__u32)BPF_OOM_LINK_DETACHED, info.oom_policy.state);
+	EXPECT_EQ(-ENOLINK, bpf_link_update(self->link, self->other_prog, NULL));
+
+	ASSERT_EQ(0, cgroup_make("A"));
+	wake_up(_metadata);
+	EXPECT_TRUE(slot_free(self->other_prog, "A"));
+	EXPECT_EQ((__u32)BPF_OOM_LINK_DETACHED, state_of(_metadata, self->link));
+}
+
+/* Nobody has looked since the cgroup went away. */
+TEST_F(dormant, removed_cgroup_refuses_update)
+{
+	ASSERT_EQ(0, cgroup_remove("A"));
+	EXPECT_EQ(-ENOLINK, bpf_link_update(self->link, self->other_prog, NULL));
+	ASSERT_EQ(0, cgroup_make("A"));
+}
+
+/* The memcg of such a cgroup may go offline before or after it is removed. */
+TEST_F(dormant, removed_at_once_detaches)
+{
+	wake_up(_metadata);
+	ASSERT_EQ(0, toggle_memory("-memory"));
+	ASSERT_EQ(0, cgroup_remove("A"));
+	EXPECT_TRUE(wait_until(!info_of(_metadata, self->link).oom_policy.cgroup_id));
+	ASSERT_EQ(0, cgroup_make("A"));
+	wake_up(_metadata);
+	EXPECT_EQ((__u32)BPF_OOM_LINK_DETACHED, state_of(_metadata, self->link));
+	EXPECT_TRUE(slot_free(self->other_prog, "A"));
+}
+
+TEST_F(dormant, detached_does_not_come_back)
+{
+	ASSERT_EQ(0, bpf_link_detach(self->link));
+	EXPECT_EQ(0U, info_of(_metadata, self->link).oom_policy.cgroup_id);
+	wake_up(_metadata);
+	EXPECT_EQ((__u32)BPF_OOM_LINK_DETACHED, state_of(_metadata, self->link));
+	EXPECT_TRUE(slot_free(self->other_prog, "A"));
+}
+
+TEST_F(dormant, closed_does_not_come_back)
+{
+	ASSERT_EQ(0, bpf_obj_pin(self->link, PIN));
+	close(self->link);
+	self->link = -1;
+	ASSERT_EQ(0, unlink(PIN));
+	wake_up(_metadata);
+	EXPECT_TRUE(wait_until(slot_free(self->other_prog, "A")));
+}
+
+TEST_F(dormant, update)
+{
+	EXPECT_EQ(0, bpf_link_update(self->link, self->other_prog, NULL));
+	EXPECT_EQ((__u32)BPF_OOM_LINK_DORMANT, state_of(_metadata, self->link));
+	wake_up(_metadata);
+	EXPECT_EQ(prog_id(_metadata, self->other_prog),
+		  info_of(_metadata, self->link).prog_id);
 }
 
 /* Who rules after BPF_LINK_UPDATE. */
@@ -465,6 +658,74 @@ TEST_F_TIMEOUT(ruling, updated_program_rules, TEST_TIMEOUT_S)
 				     NULL));
 	expect_victim(_metadata, self->policy, &self->tree, "A");
 	EXPECT_EQ(1U, self->policy->bss->nr_calls);
+}
+
+/*
+ * A real event before, while and after the cgroups of the tree have no memcgs. The link
+ * is the tenant's own, so that oom_badness() says that it is that tenant.
+ */
+FIXTURE(toggled)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+};
+
+FIXTURE_SETUP(toggled)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, "T=0 T/A=0,8M T/B=1,32M"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "T",
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, cgroup_write("T", "cgroup.subtree_control", "-memory"));
+	fall_dormant(_metadata, bpf_link__fd(self->link));
+}
+
+FIXTURE_TEARDOWN(toggled)
+{
+	toggle_memory("+memory");
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(toggled, stock_killer_while_dormant, TEST_TIMEOUT_S)
+{
+	struct bpf_link_info info;
+
+	expect_victim(_metadata, self->policy, &self->tree, "T/B");
+	EXPECT_EQ(0U, self->policy->bss->nr_calls);
+	ASSERT_EQ(0, policy_info(self->link, &info));
+	EXPECT_EQ(0U, info.oom_policy.selections);
+	EXPECT_EQ(0U, info.oom_policy.kills);
+}
+
+TEST_F_TIMEOUT(toggled, in_force_again, TEST_TIMEOUT_S)
+{
+	struct bpf_link_info info;
+
+	wake_up(_metadata);
+	ASSERT_EQ(0, cgroup_enable_memory("T"));
+	expect_victim(_metadata, self->policy, &self->tree, "T/A");
+	EXPECT_EQ(1U, self->policy->bss->nr_calls);
+	ASSERT_EQ(0, policy_info(self->link, &info));
+	EXPECT_EQ(1U, info.oom_policy.kills);
+	EXPECT_EQ(tree_find(&self->tree, "T/A")->id, info.oom_policy.last_victim_cgroup_id);
+}
+
+TEST_F_TIMEOUT(toggled, updated_program_rules, TEST_TIMEOUT_S)
+{
+	const int prog_fd = policy_prog();
+
+	ASSERT_EQ(0, bpf_link_update(bpf_link__fd(self->link), prog_fd, NULL));
+	ASSERT_EQ(0, bpf_link_update(bpf_link__fd(self->link),
+				     bpf_program__fd(self->policy->progs.compare), NULL));
+	wake_up(_metadata);
+	ASSERT_EQ(0, cgroup_enable_memory("T"));
+	expect_victim(_metadata, self->policy, &self->tree, "T/A");
 }
 
 /* Why an attachment is refused, one errno for each cause. */
