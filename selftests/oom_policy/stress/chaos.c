@@ -71,6 +71,7 @@ static const struct {
 	{ "cgroups", act_cgroups, FAILS },
 	{ "moves", act_moves, FAILS },
 	{ "bombs", act_bombs, UNPACED },
+	{ "toggles", act_toggles, 0 },
 	{ "knobs", act_knobs, 0 },
 	{ "caches", act_caches, UNPACED },
 	{ "rehearsals", act_rehearsals, FAILS },

@@ -18,6 +18,7 @@ int install_root(void);
 int act_cgroups(void);
 int act_moves(void);
 int act_bombs(void);
+int act_toggles(void);
 int act_knobs(void);
 int act_caches(void);
 

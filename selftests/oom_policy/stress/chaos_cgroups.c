@@ -127,6 +127,17 @@ int act_bombs(void)
 	return 0;
 }
 
+/* The children of a tenant lose their memcgs, and get others: policies sleep and wake. */
+int act_toggles(void)
+{
+	const char *tenant = PICK(tenants);
+	int err;
+
+	err = put(tenant, "cgroup.subtree_control", "-memory");
+	await_kills(pick(2));
+	return put(tenant, "cgroup.subtree_control", "+memory") ?: err;
+}
+
 /* An OOM of the tenant's own. */
 static int squeeze(const char *tenant)
 {

@@ -20,7 +20,7 @@
 #define HOMES	"arena/t0/a", "arena/t0/b", "arena/t1/a", "arena/t1/b",	\
 		"arena/t2/a", "arena/t2/b"
 
-#define NR_ACTORS	10
+#define NR_ACTORS	11
 
 /* In memory that the actors share with who started them. */
 struct chaos_shared {
