@@ -6,7 +6,6 @@
 
 #include <linux/cgroup.h>
 #include <linux/mm.h>
-#include <linux/oom.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -138,6 +137,26 @@ static bool oom_policy_inside(struct task_struct *task, struct mem_cgroup *memcg
 					   mem_cgroup_is_descendant(own, memcg);
 }
 
+/* The leader may have left it to the other threads. */
+static struct mm_struct *oom_policy_grab_mm(struct task_struct *task)
+{
+	struct task_struct *thread;
+	struct mm_struct *mm = NULL;
+
+	rcu_read_lock();
+	for_each_thread(task, thread) {
+		task_lock(thread);
+		mm = thread->mm;
+		if (mm)
+			mmgrab(mm);
+		task_unlock(thread);
+		if (mm)
+			break;
+	}
+	rcu_read_unlock();
+	return mm;
+}
+
 static pid_t oom_policy_find_outsider(struct task_struct *task, struct mm_struct *mm,
 				      struct mem_cgroup *memcg)
 {
@@ -170,20 +189,14 @@ static pid_t oom_policy_find_outsider(struct task_struct *task, struct mm_struct
  */
 pid_t oom_policy_dies_with(struct task_struct *task, struct mem_cgroup *memcg)
 {
-	struct task_struct *thread = find_lock_task_mm(task);
-	struct mm_struct *mm;
-	bool alone;
-	pid_t pid;
+	struct mm_struct *mm = oom_policy_grab_mm(task);
+	pid_t pid = 0;
 
-	if (!thread)
+	if (!mm)
 		return 0;
-	mm = thread->mm;
 	/* A leader that has left it is one thread less. */
-	alone = thread == task && atomic_read(&mm->mm_users) <= get_nr_threads(task);
-	mmgrab(mm);
-	task_unlock(thread);
-
-	pid = alone ? 0 : oom_policy_find_outsider(task, mm, memcg);
+	if (READ_ONCE(task->mm) != mm || atomic_read(&mm->mm_users) > get_nr_threads(task))
+		pid = oom_policy_find_outsider(task, mm, memcg);
 	mmdrop(mm);
 	return pid;
 }

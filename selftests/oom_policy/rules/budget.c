@@ -16,6 +16,7 @@
 #include "rehearse.h"
 #include "hostile.skel.h"
 
+#define TREE		"T=0 T/a=0 T/a/x=0,4M T/a/y=0,8M T/b=1,24M T/c=2,8M T/d=3,4M"
 #define SLOW_ROUNDS	4000000
 #define SHORT_BUDGET_US	10000	/* less than one slow run, and more than what comes before */
 #define A_FEW		8
@@ -31,8 +32,7 @@ FIXTURE(budget)
 FIXTURE_SETUP(budget)
 {
 	ASSERT_EQ(0, protect_ancestors());
-	ASSERT_EQ(0, tree_make(&self->tree, "T=0 T/a=0 T/a/x=0,4M T/a/y=0,8M "
-			       "T/b=1,24M T/c=2,8M T/d=3,4M"));
+	ASSERT_EQ(0, tree_make(&self->tree, TREE));
 	self->recorder = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->recorder);
 	self->hostile = hostile__open_and_load();
