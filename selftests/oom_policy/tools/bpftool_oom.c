@@ -29,7 +29,12 @@
 #define PIN		"/sys/fs/bpf/bpftool_oom_test"
 #define PINS		"/sys/fs/bpf/bpftool_oom_contrary"
 #define NEW_BPF_FS	"/tmp/bpftool_oom_bpffs"
+#define SHORT_LIVED	"/sys/fs/cgroup/prod/short"
+#define SECOND_MOUNT	"/tmp/bpftool_oom_cgroup2"
 #define WATCHING	"watching OOM policies"
+#define SWITCHED_OFF	"switched off by vm.oom_policy_enabled: the stock killer decides"
+#define NOT_ASKED								\
+	"attached without the flag memcg: not asked when /prod meets its limit, "
 #define TEXT_SIZE	256
 
 /* More records than the monitor has room for while it stands still. */
@@ -54,6 +59,13 @@ static void says(struct __test_metadata *_metadata, const char *text)
 {
 	EXPECT_NE(NULL, strstr(shell_output, text))
 		TH_LOG("'%s' is not in '%s'", text, shell_output);
+}
+
+/* The last command has to have begun with that. */
+static void begins(struct __test_metadata *_metadata, const char *text)
+{
+	EXPECT_EQ(0, strncmp(shell_output, text, strlen(text)))
+		TH_LOG("'%s' does not begin with '%s'", shell_output, text);
 }
 
 /* Also what a test left that was ended by force. */
@@ -491,6 +503,228 @@ TEST_F_TIMEOUT(bpftool, attach_and_detach_in_json, TEST_TIMEOUT_S)
 	EXPECT_STREQ("0", shell_output);
 	runs(_metadata, 0, "bpftool -j oom help");
 	EXPECT_STREQ("null", shell_output);
+}
+
+/* Names without a slash in front are below the working directory, if that is a cgroup. */
+TEST_F_TIMEOUT(bpftool, paths_from_the_working_directory, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "cd /sys/fs/cgroup/besteffort && bpftool oom rank .");
+	says(_metadata, "children of /besteffort, compared by ");
+	runs(_metadata, 0, "cd /sys/fs/cgroup/besteffort/job1 && bpftool oom rank ..");
+	says(_metadata, "children of /besteffort, compared by ");
+	runs(_metadata, 0, "cd /sys/fs/cgroup/besteffort && bpftool oom compare job1 ./job2");
+	says(_metadata, "dies first: /besteffort/job2");
+	runs(_metadata, 0, "cd /sys/fs/cgroup/besteffort && bpftool oom compare ../prod /batch");
+	says(_metadata, "children of /, compared by ");
+	runs(_metadata, 255, "cd /sys/fs/cgroup/besteffort && bpftool oom rank prod");
+	says(_metadata,
+	     "no such cgroup: prod (below the working directory; from the root it is /prod)");
+	runs(_metadata, 0, "cd /tmp && bpftool oom rank prod");
+	says(_metadata, "children of /prod, compared by ");
+	runs(_metadata, 255, "cd /tmp && bpftool oom rank .");
+	says(_metadata, ". is not a cgroup: cgroup v2 is mounted at /sys/fs/cgroup");
+
+	/* As seen by another mount. */
+	runs(_metadata, 0, "mkdir " SECOND_MOUNT " && mount -t cgroup2 none " SECOND_MOUNT);
+	runs(_metadata, 0, "cd " SECOND_MOUNT "/besteffort && bpftool oom rank .");
+	says(_metadata, "children of /besteffort, compared by ");
+	runs(_metadata, 0, "bpftool oom rank " SECOND_MOUNT "/besteffort");
+	says(_metadata, "children of /besteffort, compared by ");
+	runs(_metadata, 0, "umount " SECOND_MOUNT " && rmdir " SECOND_MOUNT);
+}
+
+TEST_F_TIMEOUT(bpftool, removed_working_directory, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "mkdir " SHORT_LIVED);
+	runs(_metadata, 255, "cd " SHORT_LIVED " && rmdir " SHORT_LIVED " && bpftool oom rank .");
+	says(_metadata, "cannot tell the path of cgroup .: has it been removed?");
+}
+
+TEST_F_TIMEOUT(bpftool, ids_for_paths, TEST_TIMEOUT_S)
+{
+	const unsigned long long job1 = tree_find(&self->tree, "besteffort/job1")->id;
+	const unsigned long long job2 = tree_find(&self->tree, "besteffort/job2")->id;
+	const unsigned long long besteffort = tree_find(&self->tree, "besteffort")->id;
+
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom compare %llu %llu", job1, job2);
+	says(_metadata, "dies first: /besteffort/job2");
+	runs(_metadata, 0, "bpftool oom rank %llu", besteffort);
+	says(_metadata, "children of /besteffort, compared by ");
+	runs(_metadata, 0, "bpftool oom select %llu", besteffort);
+	says(_metadata, " of /besteffort/job2, ");
+	runs(_metadata, 0, "bpftool oom check %llu", besteffort);
+	says(_metadata, "/besteffort: 5 children ");
+	runs(_metadata, 0, "bpftool oom priority set %llu -5", job1);
+	says(_metadata, "-5  /besteffort/job1");
+	runs(_metadata, 0, "bpftool oom priority get %llu", job1);
+	says(_metadata, "-5  /besteffort/job1");
+	runs(_metadata, 0, "bpftool oom priority delete %llu", job1);
+	runs(_metadata, 0, "bpftool oom priority get %llu", job1);
+	says(_metadata, "0  /besteffort/job1 (not set)");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " %llu", besteffort);
+	says(_metadata, " at /besteffort, link id ");
+	runs(_metadata, 0, "bpftool oom show %llu", besteffort);
+	says(_metadata, "/besteffort: tenant_prio ");
+	runs(_metadata, 0, "bpftool oom replace %llu " POLICY, besteffort);
+	runs(_metadata, 0, "bpftool oom detach %llu", besteffort);
+	says(_metadata, " at /besteffort, link id ");
+
+	/* That of a file is none. */
+	runs(_metadata, 255,
+	     "bpftool oom rank $(stat -c %%i /sys/fs/cgroup/besteffort/memory.max)");
+	says(_metadata, "no cgroup has the id ");
+
+	/* A name of digits has something in front. */
+	runs(_metadata, 0, "mkdir /sys/fs/cgroup/prod/1000");
+	runs(_metadata, 0, "bpftool oom rank /prod/1000");
+	runs(_metadata, 0, "cd /sys/fs/cgroup/prod && bpftool oom rank ./1000");
+	runs(_metadata, 0, "rmdir /sys/fs/cgroup/prod/1000");
+}
+
+TEST_F_TIMEOUT(bpftool, programs_as_elsewhere, TEST_TIMEOUT_S)
+{
+	char tag[32];
+
+	runs(_metadata, 0, "bpftool oom select prog file " POLICY);
+	says(_metadata, "victim: process ");
+	runs(_metadata, 0, "bpftool prog loadall " CONTRARY " " PINS);
+	runs(_metadata, 0, "bpftool oom attach name always_abstain /prod");
+	says(_metadata, "attached always_abstain ");
+	runs(_metadata, 0, "bpftool oom detach /prod");
+	runs(_metadata, 0, "bpftool -j prog show pinned " PINS "/circle | jq -r .tag");
+	snprintf(tag, sizeof(tag), "%.31s", shell_output);
+	runs(_metadata, 0, "bpftool oom attach tag %s /prod", tag);
+	says(_metadata, "attached circle ");
+	runs(_metadata, 0, "bpftool oom replace /prod name always_first");
+	runs(_metadata, 0, "bpftool oom compare /prod/db /prod/web prog name always_first");
+	says(_metadata, "verdict: first");
+	runs(_metadata, 0, "bpftool oom detach /prod");
+
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom select prog name tenant_prio");
+	says(_metadata, "attached to /");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " /batch");
+	runs(_metadata, 255, "bpftool oom select prog name tenant_prio");
+	says(_metadata, "several OOM policies have the name tenant_prio, as prog id ");
+}
+
+/* What is said first is what would happen. */
+TEST_F_TIMEOUT(bpftool, off_switch_is_told_first, TEST_TIMEOUT_S)
+{
+	static const char * const commands[] = {
+		"select", "rank", "compare prod batch", "check", "select prog " POLICY,
+	};
+	size_t i;
+
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "sysctl -w vm.oom_policy_enabled=0");
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		runs(_metadata, 0, "bpftool oom %s", commands[i]);
+		begins(_metadata, SWITCHED_OFF "\n");
+		runs(_metadata, 0, "bpftool -j oom %s | jq -r '.enabled, .caveats[0]'",
+		     commands[i]);
+		EXPECT_STREQ("false\n" SWITCHED_OFF, shell_output);
+	}
+	runs(_metadata, 0, "sysctl -w vm.oom_policy_enabled=1");
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		runs(_metadata, 1, "bpftool oom %s | grep oom_policy_enabled", commands[i]);
+		runs(_metadata, 0, "bpftool -j oom %s | jq -r '.enabled, .caveats[]'",
+		     commands[i]);
+		EXPECT_STREQ("true", shell_output);
+	}
+}
+
+TEST_F_TIMEOUT(bpftool, missing_flag_is_told_first, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom select prod");
+	begins(_metadata, NOT_ASKED "the stock killer decides\n");
+	runs(_metadata, 0, "bpftool oom rank prod");
+	begins(_metadata, NOT_ASKED "only when the machine ");
+	runs(_metadata, 0, "bpftool oom compare /prod/db /prod/web");
+	begins(_metadata, NOT_ASKED);
+	runs(_metadata, 0, "bpftool oom check prod");
+	begins(_metadata, NOT_ASKED);
+	runs(_metadata, 0, "bpftool -j oom select prod | jq -r '.asked_at_limit, .caveats[]'");
+	EXPECT_STREQ("false\n" NOT_ASKED "the stock killer decides", shell_output);
+	runs(_metadata, 0, "bpftool -j oom select | jq -r '.asked_at_limit, .caveats[]'");
+	EXPECT_STREQ("false", shell_output);
+
+	/* One above that has the flag is asked instead of one that has not. */
+	runs(_metadata, 0, "bpftool oom detach /");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " / flags memcg");
+	runs(_metadata, 0, "bpftool oom attach " POLICY " /prod");
+	runs(_metadata, 0, "bpftool -j oom select prod | jq -r '.attached_to, .caveats[]'");
+	EXPECT_STREQ("/", shell_output);
+	runs(_metadata, 0, "bpftool -j oom select | jq -r '.asked_at_limit, .caveats[]'");
+	EXPECT_STREQ("true", shell_output);
+}
+
+TEST_F_TIMEOUT(bpftool, group_is_told_first, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "flags memcg");
+	runs(_metadata, 0, "echo 1 >/sys/fs/cgroup/prod/memory.oom.group");
+	runs(_metadata, 0, "bpftool oom rank prod");
+	begins(_metadata, "/prod dies as a whole (memory.oom.group): nothing below it ");
+	runs(_metadata, 0, "bpftool oom rank");
+	begins(_metadata, "children of /");
+	runs(_metadata, 0, "bpftool oom select prod");
+	EXPECT_EQ(NULL, strstr(shell_output, "compared by"));
+	says(_metadata, "with it: every process of /prod (memory.oom.group)");
+	runs(_metadata, 0, "echo 0 >/sys/fs/cgroup/prod/memory.oom.group");
+}
+
+TEST_F_TIMEOUT(bpftool, leaf_is_told, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "flags memcg");
+	runs(_metadata, 0, "bpftool oom rank /batch/etl");
+	EXPECT_STREQ("/batch/etl is a leaf: no cgroup below it has the memory controller",
+		     shell_output);
+	runs(_metadata, 0, "bpftool oom check /batch/etl");
+	begins(_metadata, "nothing to compare: no cgroup at or below /batch/etl has two ");
+}
+
+TEST_F_TIMEOUT(bpftool, full_device_is_an_error, TEST_TIMEOUT_S)
+{
+	static const char * const commands[] = {
+		"show", "select", "rank", "compare prod batch", "check", "priority list",
+		"priority get prod",
+	};
+	static const char * const options[] = { "", "-j", "-jp" };
+	size_t i, j;
+
+	attach_with_priorities(_metadata, &self->tree, "");
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		for (j = 0; j < ARRAY_SIZE(options); j++) {
+			runs(_metadata, 255, "bpftool %s oom %s >/dev/full", options[j],
+			     commands[i]);
+			begins(_metadata, "Error: cannot write ");
+		}
+	}
+}
+
+/* Who reads a monitor may go, and need not see an error for it. */
+TEST_F_TIMEOUT(bpftool, monitor_ends_with_its_reader, TEST_TIMEOUT_S)
+{
+	const __u64 empty = tree_find(&self->tree, "besteffort/empty")->id;
+	struct early *early = early_load(NULL);
+	pid_t pid;
+
+	ASSERT_NE(NULL, early);
+	attach_with_priorities(_metadata, &self->tree, "flags memcg");
+	pid = shell_start("(bpftool oom monitor 2>/tmp/monitor; echo $? >/tmp/status) | head -n 1",
+			  "/tmp/first");
+	ASSERT_LT(0, pid);
+	ASSERT_TRUE(wait_until(file_has("/tmp/monitor", WATCHING)));
+	EXPECT_TRUE(wait_until(early_kill(early, empty, 0) == -ESRCH && has_ended(pid)));
+	early__destroy(early);
+	end_monitor(_metadata, pid);
+	EXPECT_TRUE(file_has("/tmp/status", "0"));
+	EXPECT_TRUE(file_has("/tmp/first", "fallback: none eligible"));
+	EXPECT_FALSE(file_has("/tmp/monitor", "Error"));
 }
 
 /* Each line that jq makes of the JSON must be somewhere in the plain output. */

@@ -18,6 +18,7 @@
 
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
 #define CONTRARY	"/tests/contrary.bpf.o"
+#define REFUSED		"/tests/refused.bpf.o"
 #define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
 #define BPF_FS		"/sys/fs/bpf"
 #define V1_MOUNT	"/tmp/bpftool_wrong_v1"
@@ -53,8 +54,41 @@ FIXTURE_VARIANT_ADD(wrong, not_a_cgroup)
 
 FIXTURE_VARIANT_ADD(wrong, leads_out_of_cgroup_v2)
 {
-	.command = "rank ../../../tmp",
-	.says = "../../../tmp is not a cgroup: it leads out of /sys/fs/cgroup",
+	.command = "rank /../../../tmp",
+	.says = "/../../../tmp is not a cgroup: it leads out of /sys/fs/cgroup",
+};
+
+/* A dot in front is the working directory, which is the root of files. */
+FIXTURE_VARIANT_ADD(wrong, working_directory_is_no_cgroup)
+{
+	.command = "rank .",
+	.says = ". is not a cgroup: cgroup v2 is mounted at /sys/fs/cgroup",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_cgroup_from_here)
+{
+	.command = "rank ./sys/fs/cgroup/nowhere",
+	.says =
+		"no such cgroup: ./sys/fs/cgroup/nowhere (cgroup v2 is mounted at /sys/fs/cgroup)",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_id)
+{
+	.command = "show 999999",
+	.says = "no cgroup has the id 999999 (a path begins with a slash or with './')",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_id_of_64_bits)
+{
+	.command = "compare A 99999999999999999999",
+	.says =
+		"no cgroup has the id 99999999999999999999 (a path begins with a slash or with './')",
+};
+
+FIXTURE_VARIANT_ADD(wrong, quotation_mark)
+{
+	.command = "select 'a\"b'",
+	.says = "no such cgroup: a\"b (cgroup v2 is mounted at /sys/fs/cgroup)",
 };
 
 FIXTURE_VARIANT_ADD(wrong, file_of_a_cgroup)
@@ -85,7 +119,8 @@ FIXTURE_VARIANT_ADD(wrong, show_two_cgroups)
 FIXTURE_VARIANT_ADD(wrong, attach_nothing)
 {
 	.command = "attach",
-	.says = "which program? 'id ID', 'pinned FILE' or the name of an object file",
+	.says =
+		"which program? 'id ID', 'pinned FILE', 'tag TAG', 'name NAME' or the name of an object file",
 };
 
 FIXTURE_VARIANT_ADD(wrong, slot_taken)
@@ -108,6 +143,13 @@ FIXTURE_VARIANT_ADD(wrong, no_such_file)
 	.says = "cannot read nowhere.bpf.o: No such file or directory",
 };
 
+/* Wherever it is to go. */
+FIXTURE_VARIANT_ADD(wrong, no_such_file_for_a_taken_slot)
+{
+	.command = "attach file nowhere.bpf.o",
+	.says = "cannot read nowhere.bpf.o: No such file or directory",
+};
+
 FIXTURE_VARIANT_ADD(wrong, no_object_file)
 {
 	.command = "attach /etc/passwd B",
@@ -124,7 +166,42 @@ FIXTURE_VARIANT_ADD(wrong, two_policies_in_one_file)
 FIXTURE_VARIANT_ADD(wrong, no_policy_of_that_type_in_file)
 {
 	.command = "attach " POLICY " B type task",
-	.says = POLICY " has no program in a section oom_policy/task",
+	.says = POLICY
+		" has no program in a section oom_policy/task: tenant_prio, which compares cgroups, is attached without 'type task'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, type_task_is_missing)
+{
+	.command = "attach " TASK_POLICY " B",
+	.says = TASK_POLICY
+		" has no program in a section oom_policy: youngest_task, which compares processes, is attached with 'type task'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, type_task_is_missing_for_a_pin)
+{
+	.command = "attach pinned " BPF_FS "/task/youngest_task B",
+	.says =
+		"the kernel does not attach this program to /B: one that compares processes is attached with 'type task'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, type_task_is_too_much_for_a_pin)
+{
+	.command = "attach pinned " BPF_FS "/contrary/circle B type task",
+	.says =
+		"the kernel does not attach this program to /B: one that compares cgroups is attached without 'type task'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, flags_of_type_task)
+{
+	.command = "attach " TASK_POLICY " B type task flags memcg,kill_all",
+	.says = "of the flags type task has memcg only",
+};
+
+FIXTURE_VARIANT_ADD(wrong, refused_by_the_verifier)
+{
+	.command = "attach " REFUSED " B",
+	.says = "the verifier refuses " REFUSED
+		": invalid bpf_context access off=4096 size=4 (option -d shows all of its log)",
 };
 
 FIXTURE_VARIANT_ADD(wrong, wrong_program_type)
@@ -143,6 +220,30 @@ FIXTURE_VARIANT_ADD(wrong, no_such_program_id)
 {
 	.command = "attach id 999999 B",
 	.says = "get by id (999999): No such file or directory",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_program_name)
+{
+	.command = "attach name nobody B",
+	.says = "no OOM policy is loaded that has the name nobody",
+};
+
+FIXTURE_VARIANT_ADD(wrong, no_such_program_tag)
+{
+	.command = "attach tag 0123456789abcdef B",
+	.says = "no OOM policy is loaded that has the tag 0123456789abcdef",
+};
+
+FIXTURE_VARIANT_ADD(wrong, program_name_of_another_type)
+{
+	.command = "attach name pass B",
+	.says = "pass (prog id @) is a program of type cgroup_skb, not an OOM policy",
+};
+
+FIXTURE_VARIANT_ADD(wrong, program_name_missing)
+{
+	.command = "attach name",
+	.says = "'name' wants the name of a program",
 };
 
 FIXTURE_VARIANT_ADD(wrong, program_id_missing)
@@ -338,6 +439,18 @@ FIXTURE_VARIANT_ADD(wrong, rehearse_unknown_option)
 	.says = "what is 'with'? the one option here is prog",
 };
 
+FIXTURE_VARIANT_ADD(wrong, rehearse_a_number)
+{
+	.command = "select / -1",
+	.says = "what is '-1'? the one option here is prog",
+};
+
+FIXTURE_VARIANT_ADD(wrong, program_is_a_number)
+{
+	.command = "attach -1 B",
+	.says = "cannot read -1: No such file or directory",
+};
+
 FIXTURE_VARIANT_ADD(wrong, nobody_to_kill)
 {
 	.command = "select C",
@@ -356,6 +469,13 @@ FIXTURE_VARIANT_ADD(wrong, priority_no_number)
 	.command = "priority set B high",
 	.says =
 		"a priority is a number from -9223372036854775808 to 9223372036854775807, not 'high'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, priority_after_a_blank)
+{
+	.command = "priority set B ' 5'",
+	.says =
+		"a priority is a number from -9223372036854775808 to 9223372036854775807, not ' 5'",
 };
 
 FIXTURE_VARIANT_ADD(wrong, priority_too_low)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Every number of the kernel's BPF enums has its name in libbpf, what libbpf and
- * bpftool probe for is there, and the tables of bpftool agree with one another
- * (the kernel's own test of that has run where this one was built).
+ * bpftool probe for is there, and the tables of bpftool agree with one another and
+ * with what its completion offers (the tests of that have run where this one was
+ * built).
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "kselftest_harness.h"
 
 #define SYNCTYPES	"/tests/synctypes.txt"
+#define COMPLETION	"/tests/completion.txt"
 
 static const char *attach_type_str(__u32 value)
 {
@@ -193,6 +195,44 @@ TEST_F(bpftool, synctypes)
 		EXPECT_STREQ("", line);
 	}
 	EXPECT_STREQ("exit 0\n", line);
+	fclose(f);
+}
+
+/* A name with blanks is one word, and a source is no program. */
+TEST_F(bpftool, completion)
+{
+	static const char * const lines[] = {
+		"show : [/[x]/] [/my tenant/] [/prod/]",
+		"show my: [/my tenant/]",
+		"show \"my: [/my tenant/]",
+		"show my\\ : [/my tenant/]",
+		"show /my: [/my tenant/]",
+		"show /my\\ tenant/: [/my tenant/a*/]",
+		"rank TOP/cgroup/m: [TOP/cgroup/my tenant/]",
+		"rank d: [db/]",
+		"rank ../m: [../my tenant/]",
+		"rank /m: [/my tenant/]",
+		"compare prod : [/[x]/] [/my tenant/] [/prod/]",
+		"attach po: [policy.bpf.o]",
+		"attach n: [name]",
+		"attach name : [tenant_prio]",
+		"attach tag : [0123456789abcdef]",
+		"select prod prog p: [pinned] [policy.bpf.o]",
+		"select prod prog note:",
+		"replace prod po: [policy.bpf.o]",
+		"exit 0",
+	};
+	FILE *f = fopen(COMPLETION, "re");
+	char line[512];
+	size_t i;
+
+	ASSERT_NE(NULL, f);
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
+		ASSERT_NE(NULL, fgets(line, sizeof(line), f));
+		line[strcspn(line, "\n")] = '\0';
+		EXPECT_STREQ(lines[i], line);
+	}
+	EXPECT_EQ(NULL, fgets(line, sizeof(line), f));
 	fclose(f);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "json_writer.h"
 #include "main.h"
@@ -34,8 +35,10 @@ static int do_help(int argc, char **argv)
 		"       %1$s oom monitor  [count NUMBER]\n"
 		"       %1$s oom help\n"
 		"\n"
-		"       CGROUP := a path from the root of cgroup v2, or from its mount point on\n"
-		"       PROG := { id PROG_ID | pinned FILE | OBJECT_FILE }\n"
+		"       CGROUP := { PATH | CGROUP_ID }, a path from the root of cgroup v2, from its\n"
+		"                 mount point or, in a cgroup, from the working directory on\n"
+		"       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME |\n"
+		"                 [file] OBJECT_FILE }\n"
 		"       FLAGS := { memcg | kill_all | root_tasks }[,...]\n"
 		"       " HELP_SPEC_LINK "\n"
 		"       " HELP_SPEC_OPTIONS " |\n"
@@ -62,13 +65,32 @@ static const struct cmd cmds[] = {
 	{ 0 }
 };
 
+/* What did not get out, somebody has not read. */
+static int check_output(void)
+{
+	if (fflush(stdout))
+		fprintf(stderr, "Error: cannot write the output: %s\n", strerror(errno));
+	else if (ferror(stdout))
+		fprintf(stderr, "Error: cannot write all of the output\n");
+	else
+		return 0;
+	return -1;
+}
+
 int do_oom(int argc, char **argv)
 {
-	int err;
+	int err, i;
+
+	/* Without the blank of oom_keep_numbers(). */
+	for (i = 0; i < argc; i++)
+		if (argv[i][0] == ' ' && oom_is_negative(argv[i] + 1))
+			argv[i]++;
 
 	err = cmd_select(cmds, argc, argv, do_help);
 	oom_link_done();
 	oom_cgroup_done();
+	if (check_output())
+		err = -1;
 	if (!err)
 		errno = 0;	/* what was looked for and not found is no error of a batch */
 	return err;

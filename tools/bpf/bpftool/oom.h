@@ -3,10 +3,10 @@
  * What the files of "bpftool oom" share. oom.c has the table of commands, and each
  * command is in a file of its name; oom_attach.c has also detach and replace. What
  * they stand on: oom_cgroup.c finds cgroups, oom_link.c links, oom_prog.c programs,
- * and oom_rehearse.c runs a program to hear its verdict.
+ * oom_rehearse.c runs a program to hear its verdict, and oom_text.c prints.
  *
  * Functions that return int give 0 or more, or -1 with the reason already told
- * by p_err(), unless they say otherwise.
+ * by oom_err(), unless they say otherwise.
  */
 #ifndef __BPFTOOL_OOM_H
 #define __BPFTOOL_OOM_H
@@ -18,6 +18,7 @@
 #include <linux/bpf.h>
 
 #include "main.h"
+#include "oom_text.h"
 
 /* Of cgroups or of tasks, whichever there is. */
 #define OOM_ANY_TYPE	__MAX_BPF_ATTACH_TYPE
@@ -35,8 +36,7 @@ char *oom_cgroup_path(__u64 id);
 char *oom_cgroup_name(__u64 id);
 int oom_cgroup_open(const char *path);
 bool oom_path_below(const char *path, const char *above);
-void oom_mask_name(char *name);
-int __printf(1, 2) oom_printf(const char *fmt, ...);
+bool oom_is_id(const char *arg);
 void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path);
 void oom_cgroup_done(void);
 
@@ -53,6 +53,7 @@ int oom_children(const char *parent, struct oom_child **children);
 void oom_children_free(struct oom_child *children, int nr);
 bool oom_child_fill(struct oom_child *child);
 __u64 oom_cgroup_number(const char *path, const char *file);
+char *oom_cgroup_group(const char *path, const char *scope);
 
 /* oom_link.c. A link; @path is NULL once it is detached. */
 struct oom_policy {
@@ -63,6 +64,9 @@ struct oom_policy {
 int oom_policies(const struct oom_policy **policies);
 const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type);
 const struct oom_policy *oom_policy_ruling(const char *path, __u32 attach_type);
+const struct oom_policy *oom_policy_asked(const char *path, __u32 attach_type,
+					  const char *scope);
+bool oom_policy_enabled(void);
 void oom_link_done(void);
 struct hashmap *oom_link_pins(void);
 
@@ -78,12 +82,12 @@ extern const struct oom_flag oom_flags[OOM_NR_FLAGS];
 
 /* oom_prog.c. A program as the user has named it. */
 struct oom_prog_arg {
-	char **words;		/* one is a file, two are for prog_parse_fd() */
+	char **words;		/* one is a file, two are for prog_parse_fds() */
 	int nr_words;
 };
 
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg);
-void oom_explain_load(const char *what, int err);
+void oom_explain_load(const char *what, int err, const char *log);
 int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities);
 void oom_prog_name(__u32 id, char *name, size_t size);
 int oom_parse_u32(int *argc, char ***argv, __u32 *value, const char *what);
@@ -121,6 +125,17 @@ struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_ch
 void oom_child_json(const struct oom_judge *judge, const struct oom_child *child);
 void oom_explain_test_run(const struct oom_judge *judge, int err, const char *path);
 
+/* Why an OOM would go another way than the rehearsal of it. */
+enum oom_rehearsal {
+	OOM_REHEARSE_EVENT,	/* a whole OOM of that scope */
+	OOM_REHEARSE_CHILDREN,	/* what is compared below a cgroup */
+};
+
+void oom_caveats_plain(const struct oom_policy *policy, const char *path,
+		       enum oom_rehearsal what);
+void oom_caveats_json(const struct oom_policy *policy, const char *path,
+		      enum oom_rehearsal what);
+
 /* The commands. */
 int oom_do_show(int argc, char **argv);
 int oom_do_attach(int argc, char **argv);
@@ -133,20 +148,29 @@ int oom_do_check(int argc, char **argv);
 int oom_do_priority(int argc, char **argv);
 int oom_do_monitor(int argc, char **argv);
 
+static inline bool oom_is_negative(const char *word)
+{
+	return word[0] == '-' && word[1] >= '0' && word[1] <= '9';
+}
+
 /*
  * For main(), before getopt(), which would take a priority below zero for an
- * option: a blank in front keeps it. Inline, as the bootstrap bpftool has no oom.
+ * option: a blank in front keeps it until do_oom(). Inline, as the bootstrap bpftool
+ * has no oom.
  */
 static inline void oom_keep_numbers(int argc, char **argv)
 {
-	bool oom = false;
 	char *word;
-	int i;
+	int i = 1;
 
-	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "oom"))
-			oom = true;
-		if (!oom || argv[i][0] != '-' || argv[i][1] < '0' || argv[i][1] > '9')
+	/* The object is the first word that is no option, and no file of an option. */
+	while (i < argc && argv[i][0] == '-')
+		i += !strcmp(argv[i], "-B") || !strcmp(argv[i], "--base-btf") ? 2 : 1;
+	if (i >= argc || !argv[i][0] || strncmp("oom", argv[i], strlen(argv[i])))
+		return;
+
+	for (i++; i < argc; i++) {
+		if (!oom_is_negative(argv[i]))
 			continue;
 		word = malloc(strlen(argv[i]) + 2);
 		if (!word)

@@ -33,7 +33,7 @@ static int parse_type(const char *text, __u32 *type)
 	} else if (!strcmp(text, "task")) {
 		*type = BPF_OOM_POLICY_TASK;
 	} else {
-		p_err("type is memcg or task, not '%s'", text);
+		oom_err("type is memcg or task, not '%s'", text);
 		return -1;
 	}
 	return 0;
@@ -49,7 +49,7 @@ static int parse_flags(char *text, __u32 *bits)
 			if (!strcmp(name, oom_flags[i].name))
 				break;
 		if (i == OOM_NR_FLAGS) {
-			p_err("flags are memcg, kill_all and root_tasks, not '%s'", name);
+			oom_err("flags are memcg, kill_all and root_tasks, not '%s'", name);
 			return -1;
 		}
 		*bits |= oom_flags[i].bit;
@@ -80,7 +80,7 @@ static int parse_attach_option(int *argc, char ***argv, struct attach_args *args
 	char *word = **argv, *value;
 
 	if (*argc < 2) {
-		p_err("'%s' wants a value", word);
+		oom_err("'%s' wants a value", word);
 		return -1;
 	}
 	if (!strcmp(word, "budget"))
@@ -109,12 +109,16 @@ static int parse_attach(int argc, char **argv, struct attach_args *args)
 		path = GET_ARG();
 	while (argc) {
 		if (!is_attach_option(*argv)) {
-			p_err("what is '%s'? attach has the options type, flags, budget, grace and pin",
-			      *argv);
+			oom_err("what is '%s'? attach has the options type, flags, budget, grace and pin",
+				*argv);
 			return -1;
 		}
 		if (parse_attach_option(&argc, &argv, args))
 			return -1;
+	}
+	if (args->type == BPF_OOM_POLICY_TASK && args->flags & ~BPF_F_OOM_POLICY_MEMCG) {
+		oom_err("of the flags type task has memcg only");
+		return -1;
 	}
 	return oom_cgroup_parse(path, &args->cgroup);
 }
@@ -141,7 +145,7 @@ static int check_pin(const char *pin)
 	const char *name = strrchr(pin, '/') ?: pin;
 
 	if (strchr(name, '.')) {
-		p_err("a pin has no dot in its name: %s", pin);
+		oom_err("a pin has no dot in its name: %s", pin);
 		return -1;
 	}
 	return mount_bpffs_for_file(pin);
@@ -158,36 +162,37 @@ static int check_slot(const struct attach_args *args)
 	if (!holder)
 		return 0;
 	oom_prog_name(holder->info.prog_id, name, sizeof(name));
-	p_err("%s has an OOM policy already: %s (prog id %u) by link id %u; replace or detach it",
-	      args->cgroup.path, name, holder->info.prog_id, holder->info.id);
+	oom_err("%s has an OOM policy already: %s (prog id %u) by link id %u; replace or detach it",
+		args->cgroup.path, name, holder->info.prog_id, holder->info.id);
 	return -1;
 }
 
-static void explain_attach(const char *path, int err)
+static void explain_attach(const char *path, __u32 type, int err)
 {
 	switch (err) {
 	case EPERM:
-		p_err("no permission to attach an OOM policy: it takes CAP_SYS_ADMIN");
+		oom_err("no permission to attach an OOM policy: it takes CAP_SYS_ADMIN");
 		break;
 	case EOPNOTSUPP:
-		p_err("%s has no memory controller: enable it in cgroup.subtree_control of its parent%s",
-		      path, strcmp(path, "/") ? "" : " (is it on cgroup v1?)");
+		oom_err("%s has no memory controller: enable it in cgroup.subtree_control of its parent%s",
+			path, strcmp(path, "/") ? "" : " (is it on cgroup v1?)");
 		break;
 	case ENOENT:
-		p_err("%s is being removed", path);
+		oom_err("%s is being removed", path);
 		break;
 	case EBUSY:
-		p_err("%s has got an OOM policy meanwhile", path);
+		oom_err("%s has got an OOM policy meanwhile", path);
 		break;
 	case ERANGE:
-		p_err("the grace is too long: the kernel takes 60000 milliseconds at most");
+		oom_err("the grace is too long: the kernel takes 60000 milliseconds at most");
 		break;
 	case EINVAL:
-		p_err("the kernel does not attach this program to %s: another type, or an unknown option",
-		      path);
+		oom_err("the kernel does not attach this program to %s: one that compares %s 'type task'",
+			path, type == BPF_OOM_POLICY_TASK ?
+			"cgroups is attached without" : "processes is attached with");
 		break;
 	default:
-		p_err("cannot attach to %s: %s", path, strerror(err));
+		oom_err("cannot attach to %s: %s", path, strerror(err));
 	}
 }
 
@@ -205,7 +210,7 @@ static int attach(const struct attach_args *args, int prog_fd)
 	link_fd = bpf_link_create(prog_fd, cgroup_fd, args->type, &opts);
 	close(cgroup_fd);
 	if (link_fd < 0) {
-		explain_attach(args->cgroup.path, -link_fd);
+		explain_attach(args->cgroup.path, args->type, -link_fd);
 		return -1;
 	}
 	if (do_pin_fd(link_fd, args->pin)) {
@@ -245,11 +250,10 @@ int oom_do_attach(int argc, char **argv)
 	if (parse_attach(argc, argv, &args))
 		return -1;
 	choose_pin(&args);
-	if (check_slot(&args) ||
-	    oom_judge_init(&judge, oom_prog_open(&args.prog, args.type, -1)))
+	if (oom_judge_init(&judge, oom_prog_open(&args.prog, args.type, -1)))
 		goto out;
 
-	link_fd = check_pin(args.pin) ? -1 : attach(&args, judge.fd);
+	link_fd = check_slot(&args) || check_pin(args.pin) ? -1 : attach(&args, judge.fd);
 	if (link_fd >= 0) {
 		bpf_link_get_info_by_fd(link_fd, &info, &len);
 		tell_link("attached", &judge, info.id, &args.cgroup, args.pin);
@@ -275,12 +279,12 @@ static int target_link(struct target *target, const char *what)
 	const char *type;
 
 	if (bpf_link_get_info_by_fd(target->fd, &target->info, &len)) {
-		p_err("cannot look at %s: %s", what, strerror(errno));
+		oom_err("cannot look at %s: %s", what, strerror(errno));
 		return -1;
 	}
 	if (target->info.type != BPF_LINK_TYPE_OOM_POLICY) {
 		type = libbpf_bpf_link_type_str(target->info.type);
-		p_err("%s is a link of type %s, not of an OOM policy", what, type ?: "unknown");
+		oom_err("%s is a link of type %s, not of an OOM policy", what, type ?: "unknown");
 		return -1;
 	}
 	target->cgroup.id = target->info.oom_policy.cgroup_id;
@@ -295,9 +299,9 @@ static int target_by_id(struct target *target, __u32 id)
 	target->fd = bpf_link_get_fd_by_id(id);
 	if (target->fd < 0) {
 		if (errno == ENOENT)
-			p_err("no link has the id %u", id);
+			oom_err("no link has the id %u", id);
 		else
-			p_err("cannot open the link with id %u: %s", id, strerror(errno));
+			oom_err("cannot open the link with id %u: %s", id, strerror(errno));
 		return -1;
 	}
 	snprintf(what, sizeof(what), "link id %u", id);
@@ -325,10 +329,10 @@ static int target_by_cgroup(struct target *target, const char *text, __u32 type)
 	if (policy)
 		err = target_by_id(target, policy->info.id);
 	else
-		p_err("no OOM policy%s is attached to %s%s%s",
-		      type == BPF_OOM_POLICY_TASK ? " of type task" : "", cgroup.path,
-		      ruling ? ": the one that rules there is attached to " : "",
-		      ruling ? ruling->path : "");
+		oom_err("no OOM policy%s is attached to %s%s%s",
+			type == BPF_OOM_POLICY_TASK ? " of type task" : "", cgroup.path,
+			ruling ? ": the one that rules there is attached to " : "",
+			ruling ? ruling->path : "");
 out:
 	oom_cgroup_free(&cgroup);
 	return err;
@@ -342,7 +346,7 @@ static int target_parse(int *argc, char ***argv, struct target *target, __u32 ty
 
 	target->fd = -1;
 	if ((by_id || pinned) && *argc < 2) {
-		p_err("'%s' wants the %s of a link", word, by_id ? "id" : "pin");
+		oom_err("'%s' wants the %s of a link", word, by_id ? "id" : "pin");
 		return -1;
 	}
 	if (by_id)
@@ -378,8 +382,8 @@ static int unpin(struct hashmap *pins, __u32 id)
 	hashmap__for_each_key_entry(pins, entry, id) {
 		/* A bpffs that is mounted twice shows each pin twice. */
 		if (unlink(entry->pvalue) && errno != ENOENT) {
-			p_err("detached, but cannot remove the pin %s: %s",
-			      (char *)entry->pvalue, strerror(errno));
+			oom_err("detached, but cannot remove the pin %s: %s",
+				(char *)entry->pvalue, strerror(errno));
 			return -1;
 		}
 	}
@@ -395,7 +399,7 @@ static int detach_link(const struct target *target, struct hashmap *pins)
 		return -1;
 	err = bpf_link_detach(target->fd);
 	if (err)
-		p_err("cannot detach link id %u: %s", target->info.id, strerror(-err));
+		oom_err("cannot detach link id %u: %s", target->info.id, strerror(-err));
 	else
 		err = unpin(pins, target->info.id);
 	if (!err)
@@ -414,13 +418,13 @@ int oom_do_detach(int argc, char **argv)
 	if (parse_last_type(&argc, argv, &type))
 		return -1;
 	if (!argc) {
-		p_err("which policy? a cgroup, 'id LINK_ID' or 'pinned FILE'");
+		oom_err("which policy? a cgroup, 'id LINK_ID' or 'pinned FILE'");
 		return -1;
 	}
 	if (target_parse(&argc, &argv, &target, type))
 		goto out;
 	if (argc) {
-		BAD_ARG();
+		oom_bad_arg(*argv);
 		goto out;
 	}
 	pins = oom_link_pins();
@@ -445,17 +449,17 @@ static int replace_prog(const struct target *target, int old_fd, int new_fd)
 	case 0:
 		return 0;
 	case -EPERM:
-		p_err("the program of link id %u was replaced meanwhile", target->info.id);
+		oom_err("the program of link id %u was replaced meanwhile", target->info.id);
 		break;
 	case -EINVAL:
-		p_err("link id %u takes no program of this type", target->info.id);
+		oom_err("link id %u takes no program of this type", target->info.id);
 		break;
 	case -ENOLINK:
-		p_err("link id %u is detached", target->info.id);
+		oom_err("link id %u is detached", target->info.id);
 		break;
 	default:
-		p_err("cannot replace the program of link id %u: %s", target->info.id,
-		      strerror(-err));
+		oom_err("cannot replace the program of link id %u: %s", target->info.id,
+			strerror(-err));
 	}
 	return -1;
 }
@@ -471,13 +475,13 @@ int oom_do_replace(int argc, char **argv)
 	if (parse_last_type(&argc, argv, &type))
 		return -1;
 	if (argc < 2) {
-		p_err("which policy, and by which program? a cgroup or a link, then a program");
+		oom_err("which policy, and by which program? a cgroup or a link, then a program");
 		return -1;
 	}
 	if (target_parse(&argc, &argv, &target, type) || oom_prog_parse(&argc, &argv, &prog))
 		goto out;
 	if (argc) {
-		BAD_ARG();
+		oom_bad_arg(*argv);
 		goto out;
 	}
 	if (oom_judge_open(&old, target.info.prog_id))

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Cgroups as an operator names them: by paths from the root of cgroup v2, or from
- * its mount point on. From a path to an id and back, the children of a cgroup with
- * what they hold, and how names are printed.
+ * Cgroups as an operator names them: by ids, by paths from the root of cgroup v2 or
+ * from its mount point on, and from a working directory that is a cgroup. From a path
+ * to an id and back, and the children of a cgroup with what they hold.
  *
  * The mount is looked up once per command and kept until oom_cgroup_done().
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <mntent.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,9 +70,9 @@ int oom_cgroup_mount(void)
 	if (!open_mount())
 		return 0;
 	if (mount_point[0])
-		p_err("cannot open %s: %s", mount_point, strerror(errno));
+		oom_err("cannot open %s: %s", mount_point, strerror(errno));
 	else
-		p_err("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup");
+		oom_err("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup");
 	return -1;
 }
 
@@ -123,6 +121,17 @@ static char *path_of_fd(int fd)
 	return strdup(full[len] ? full + len : "/");
 }
 
+/* From an id to its directory; errno says why it cannot be. */
+static int open_id(__u64 id)
+{
+	struct cgroup_handle h;
+
+	if (get_handle(mount_fd, "", &h))
+		return -1;
+	memcpy(h.handle.f_handle, &id, sizeof(id));
+	return open_by_handle_at(mount_fd, &h.handle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /**
  * oom_cgroup_path() - the path of a cgroup
  * @id: its id
@@ -133,14 +142,12 @@ static char *path_of_fd(int fd)
  */
 char *oom_cgroup_path(__u64 id)
 {
-	struct cgroup_handle h;
 	char *path;
 	int fd;
 
-	if (!id || open_mount() || get_handle(mount_fd, "", &h))
+	if (!id || open_mount())
 		return NULL;
-	memcpy(h.handle.f_handle, &id, sizeof(id));
-	fd = open_by_handle_at(mount_fd, &h.handle, O_PATH | O_CLOEXEC);
+	fd = open_id(id);
 	if (fd < 0)
 		return NULL;
 	path = path_of_fd(fd);
@@ -163,48 +170,6 @@ char *oom_cgroup_name(__u64 id)
 	return path;
 }
 
-static void mask(char *text, const char *but)
-{
-	for (; *text; text++)
-		if (iscntrl((unsigned char)*text) && !strchr(but, *text))
-			*text = '?';
-}
-
-/**
- * oom_mask_name() - make a name fit for a terminal, and for one line
- * @name: control characters in it become question marks
- */
-void oom_mask_name(char *name)
-{
-	mask(name, "");
-}
-
-/**
- * oom_printf() - printf() for all that has names in it
- * @fmt: as of printf()
- *
- * A tenant chooses the names of its cgroups and processes, and must not get at the
- * terminal of whoever looks at them.
- *
- * Return: as of printf().
- */
-int oom_printf(const char *fmt, ...)
-{
-	va_list args;
-	char *text;
-	int n;
-
-	va_start(args, fmt);
-	n = vasprintf(&text, fmt, args);
-	va_end(args);
-	if (n < 0)
-		return n;
-	mask(text, "\n\t");
-	fputs(text, stdout);
-	free(text);
-	return n;
-}
-
 /**
  * oom_json_cgroup() - a cgroup as two fields of JSON
  * @wtr: writes them
@@ -224,69 +189,142 @@ void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *
 	jsonw_lluint_field(wtr, id_key, id);
 }
 
-static void explain_no_cgroup(const char *arg)
+/**
+ * oom_is_id() - is that the id of a cgroup?
+ * @arg: of the command line; a path of digits only has a slash in it
+ */
+bool oom_is_id(const char *arg)
+{
+	return *arg && !arg[strspn(arg, "0123456789")];
+}
+
+static int open_given_id(const char *arg)
+{
+	__u64 id;
+	int fd;
+
+	errno = 0;
+	id = strtoull(arg, NULL, 10);
+	fd = errno ? -1 : open_id(id);
+	if (fd < 0 && errno == EPERM)
+		oom_err("no permission to look for a cgroup by its id: it takes CAP_DAC_READ_SEARCH");
+	else if (fd < 0)
+		oom_err("no cgroup has the id %s (a path begins with a slash or with './')", arg);
+	return fd;
+}
+
+static bool in_cgroup2(void)
 {
 	struct statfs fs;
 
-	if (arg[0] != '/' || statfs(arg, &fs))
-		p_err("no such cgroup: %s (cgroup v2 is mounted at %s)", arg, mount_point);
+	return !statfs(".", &fs) && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* "." and "..", alone or with more behind them. */
+static bool has_dot_in_front(const char *arg)
+{
+	const size_t dots = strspn(arg, ".");
+
+	return (dots == 1 || dots == 2) && (!arg[dots] || arg[dots] == '/');
+}
+
+static void explain_no_cgroup(const char *arg, bool from_here)
+{
+	struct statfs fs;
+
+	if (from_here && in_cgroup2() && !has_dot_in_front(arg))
+		oom_err("no such cgroup: %s (below the working directory; from the root it is /%s)",
+			arg, arg);
+	else if ((arg[0] != '/' && !from_here) || statfs(arg, &fs))
+		oom_err("no such cgroup: %s (cgroup v2 is mounted at %s)", arg, mount_point);
 	else if (fs.f_type == CGROUP_SUPER_MAGIC)
-		p_err("%s is a cgroup of version 1, which has no OOM policies", arg);
+		oom_err("%s is a cgroup of version 1, which has no OOM policies", arg);
 	else
-		p_err("%s is not a cgroup: cgroup v2 is mounted at %s", arg, mount_point);
+		oom_err("%s is not a cgroup: cgroup v2 is mounted at %s", arg, mount_point);
+}
+
+static int open_given_path(const char *arg)
+{
+	const bool from_here = has_dot_in_front(arg) || (arg[0] != '/' && in_cgroup2());
+	const size_t len = strlen(mount_point);
+	struct statfs fs;
+	char *full;
+	int fd;
+
+	if (from_here || (!strncmp(arg, mount_point, len) && (!arg[len] || arg[len] == '/')))
+		full = strdup(arg);
+	else if (asprintf(&full, "%s/%s", mount_point, arg) < 0)
+		full = NULL;
+	if (!full) {
+		oom_err("mem alloc failed");
+		return -1;
+	}
+	fd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	free(full);
+	/* Perhaps where cgroup v2 is mounted once more. */
+	if (fd < 0 && errno == ENOENT && arg[0] == '/' && !statfs(arg, &fs) &&
+	    fs.f_type == CGROUP2_SUPER_MAGIC)
+		fd = open(arg, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		if (errno == ENOTDIR)
+			oom_err("%s is a file, not a cgroup", arg);
+		else if (errno == ENOENT)
+			explain_no_cgroup(arg, from_here);
+		else
+			oom_err("cannot open cgroup %s: %s", arg, strerror(errno));
+	} else if (fstatfs(fd, &fs) || fs.f_type != CGROUP2_SUPER_MAGIC) {
+		if (from_here)
+			explain_no_cgroup(arg, true);
+		else
+			oom_err("%s is not a cgroup: it leads out of %s", arg, mount_point);
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* NULL if it cannot be told, as of one that is removed. */
+static char *path_of_cgroup(int fd, __u64 id)
+{
+	char *path = path_of_fd(fd);
+	__u64 id_there;
+
+	if (path && !get_id(mount_fd, strcmp(path, "/") ? path + 1 : "", &id_there) &&
+	    id_there == id)
+		return path;
+	free(path);
+	return oom_cgroup_path(id);
 }
 
 /**
  * oom_cgroup_parse() - the cgroup that the user has named
- * @arg: from the mount point on, or from the root with or without a slash
+ * @arg: an id, or a path: from the mount point on, from the working directory on if
+ *	 that is a cgroup or the path begins with a dot, else from the root
  * @cgroup: path and id; oom_cgroup_free() ends it
  *
  * Return: 0, or -1 with the reason told and nothing to free.
  */
 int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup)
 {
-	char full[PATH_MAX];
-	struct statfs fs;
-	size_t len;
 	int fd;
 
 	cgroup->path = NULL;
 	if (!*arg) {
-		p_err("a cgroup is missing: '/' is the root");
+		oom_err("a cgroup is missing: '/' is the root");
 		return -1;
 	}
 	if (oom_cgroup_mount())
 		return -1;
 
-	len = strlen(mount_point);
-	if (!strncmp(arg, mount_point, len) && (!arg[len] || arg[len] == '/'))
-		len = snprintf(full, sizeof(full), "%s", arg);
-	else
-		len = snprintf(full, sizeof(full), "%s/%s", mount_point, arg);
-	if (len >= sizeof(full)) {
-		p_err("the path of a cgroup has %d characters at most", PATH_MAX - 1);
+	fd = oom_is_id(arg) ? open_given_id(arg) : open_given_path(arg);
+	if (fd < 0)
 		return -1;
-	}
-
-	fd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		if (errno == ENOTDIR)
-			p_err("%s is a file, not a cgroup", arg);
-		else if (errno == ENOENT)
-			explain_no_cgroup(arg);
-		else
-			p_err("cannot open cgroup %s: %s", arg, strerror(errno));
-		return -1;
-	}
-
-	if (fstatfs(fd, &fs) || fs.f_type != CGROUP2_SUPER_MAGIC) {
-		p_err("%s is not a cgroup: it leads out of %s", arg, mount_point);
-	} else if (get_id(fd, "", &cgroup->id)) {
-		p_err("cannot get the id of cgroup %s: %s", arg, strerror(errno));
+	if (get_id(fd, "", &cgroup->id)) {
+		oom_err("cannot get the id of cgroup %s: %s", arg, strerror(errno));
 	} else {
-		cgroup->path = path_of_fd(fd);
+		cgroup->path = path_of_cgroup(fd, cgroup->id);
 		if (!cgroup->path)
-			p_err("cannot tell the path of cgroup %s", arg);
+			oom_err("cannot tell the path of cgroup %s: has it been removed?", arg);
 	}
 	close(fd);
 	return cgroup->path ? 0 : -1;
@@ -316,7 +354,7 @@ int oom_cgroup_open(const char *path)
 	if (full)
 		fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		p_err("cannot open cgroup %s: %s", path, strerror(errno));
+		oom_err("cannot open cgroup %s: %s", path, strerror(errno));
 	free(full);
 	return fd;
 }
@@ -381,6 +419,32 @@ __u64 oom_cgroup_number(const char *path, const char *file)
 
 	read_number(path, file, &value);
 	return value;
+}
+
+/**
+ * oom_cgroup_group() - the cgroup that dies as a whole if one of its processes does
+ * @path: of the cgroup that the process is in
+ * @scope: where the OOM is; what is above it does not count
+ *
+ * Return: the path of the topmost one with memory.oom.group, for free(); NULL if there
+ * is none.
+ */
+char *oom_cgroup_group(const char *path, const char *scope)
+{
+	char *group = NULL, *at = strdup(path), *slash;
+
+	while (at && strcmp(at, "/") && oom_path_below(at, scope)) {
+		if (oom_cgroup_number(at, "memory.oom.group")) {
+			free(group);
+			group = strdup(at);
+		}
+		slash = strrchr(at, '/');
+		if (!slash || slash == at)
+			break;
+		*slash = '\0';
+	}
+	free(at);
+	return group;
 }
 
 static bool is_populated(const char *path)
@@ -540,7 +604,7 @@ int oom_children(const char *parent, struct oom_child **children)
 	if (!dir && errno == ENOENT)
 		return 0;
 	if (!dir) {
-		p_err("cannot list cgroup %s: %s", parent, strerror(errno));
+		oom_err("cannot list cgroup %s: %s", parent, strerror(errno));
 		return -1;
 	}
 	while ((entry = readdir(dir))) {
@@ -548,7 +612,7 @@ int oom_children(const char *parent, struct oom_child **children)
 		    !strcmp(entry->d_name, ".."))
 			continue;
 		if (add_child(children, &nr, dirfd(dir), parent, entry->d_name)) {
-			p_err("mem alloc failed");
+			oom_err("mem alloc failed");
 			oom_children_free(*children, nr);
 			closedir(dir);
 			return -1;

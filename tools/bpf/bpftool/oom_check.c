@@ -35,6 +35,7 @@ struct level {
 };
 
 struct inquiry {
+	struct oom_cgroup scope;
 	const struct oom_prog_arg *given;
 	struct oom_judge judge;		/* the last one used */
 	__u32 judge_link;
@@ -62,7 +63,7 @@ static void *grow(void *list, int nr, size_t size)
 	void *more = realloc(list, (nr + 1) * size);
 
 	if (!more)
-		p_err("mem alloc failed");
+		oom_err("mem alloc failed");
 	return more;
 }
 
@@ -221,7 +222,7 @@ static int check_level(struct inquiry *q, const char *parent, struct oom_child *
 
 	before = calloc(nr ?: 1, nr ?: 1);
 	if (!before) {
-		p_err("mem alloc failed");
+		oom_err("mem alloc failed");
 		return -1;
 	}
 	err = check_pairs(q, children, nr, before);
@@ -271,11 +272,23 @@ static void offence_plain(const struct offence *o)
 			   o->path[0]);
 }
 
+/* The policy that rules where the inquiry begins, NULL if it is not attached. */
+static const struct oom_policy *policy_of_scope(const struct inquiry *q)
+{
+	const struct oom_policy *ruling = oom_policy_ruling(q->scope.path, BPF_OOM_POLICY);
+
+	return q->given && ruling && ruling->info.prog_id != q->judge.id ? NULL : ruling;
+}
+
 static void check_plain(const struct inquiry *q)
 {
 	unsigned long long pairs = 0, triples = 0;
 	int i;
 
+	oom_caveats_plain(policy_of_scope(q), q->scope.path, OOM_REHEARSE_CHILDREN);
+	if (!q->nr_levels)
+		oom_printf("nothing to compare: no cgroup at or below %s has two children\n",
+			   q->scope.path);
 	for (i = 0; i < q->nr_levels; i++) {
 		const struct level *level = &q->levels[i];
 
@@ -323,6 +336,8 @@ static void check_json(const struct inquiry *q)
 	int i;
 
 	jsonw_start_object(json_wtr);
+	oom_json_cgroup(json_wtr, "scope", q->scope.id, q->scope.path);
+	oom_caveats_json(policy_of_scope(q), q->scope.path, OOM_REHEARSE_CHILDREN);
 	jsonw_name(json_wtr, "levels");
 	jsonw_start_array(json_wtr);
 	for (i = 0; i < q->nr_levels; i++) {
@@ -355,6 +370,7 @@ static void free_inquiry(struct inquiry *q)
 		for (i = 0; i < 3; i++)
 			free(q->offences[q->nr_offences].path[i]);
 	free(q->offences);
+	oom_cgroup_free(&q->scope);
 }
 
 /* Is anybody there to be checked? */
@@ -372,7 +388,7 @@ static int check_policies(const char *path)
 		if (list[i].path && oom_path_below(list[i].path, path) &&
 		    list[i].info.oom_policy.attach_type == BPF_OOM_POLICY)
 			return 0;
-	p_err("no OOM policy rules in %s or below: attach one, or name one with 'prog'", path);
+	oom_err("no OOM policy rules in %s or below: attach one, or name one with 'prog'", path);
 	return -1;
 }
 
@@ -380,14 +396,13 @@ int oom_do_check(int argc, char **argv)
 {
 	struct inquiry q = { .judge = { .fd = -1, .priorities = -1 } };
 	struct oom_prog_arg arg;
-	struct oom_cgroup scope;
 	int err;
 
-	if (oom_parse_scope(argc, argv, &scope, &arg, &q.given))
+	if (oom_parse_scope(argc, argv, &q.scope, &arg, &q.given))
 		return -1;
-	err = q.given ? 0 : check_policies(scope.path);
+	err = q.given ? 0 : check_policies(q.scope.path);
 	if (!err)
-		err = check_tree(&q, scope.path);
+		err = check_tree(&q, q.scope.path);
 	if (!err) {
 		if (json_output)
 			check_json(&q);
@@ -396,6 +411,5 @@ int oom_do_check(int argc, char **argv)
 		err = q.nr_offences ? -1 : 0;
 	}
 	free_inquiry(&q);
-	oom_cgroup_free(&scope);
 	return err;
 }

@@ -55,19 +55,19 @@ static int find_siblings(struct pair *pair)
 	int i, err;
 
 	if (!strcmp(a, b)) {
-		p_err("twice the same cgroup: %s", a);
+		oom_err("twice the same cgroup: %s", a);
 		return -1;
 	}
 	if (oom_path_below(a, b) || oom_path_below(b, a)) {
-		p_err("%s is above %s: it is siblings that are compared",
-		      oom_path_below(a, b) ? b : a, oom_path_below(a, b) ? a : b);
+		oom_err("%s is above %s: it is siblings that are compared",
+			oom_path_below(a, b) ? b : a, oom_path_below(a, b) ? a : b);
 		return -1;
 	}
 	pair->parent = common_parent(a, b);
 	for (i = 0; i < 2; i++) {
 		pair->child[i].path = child_towards(pair->parent, pair->asked[i].path);
 		if (!pair->parent || !pair->child[i].path) {
-			p_err("mem alloc failed");
+			oom_err("mem alloc failed");
 			return -1;
 		}
 		err = oom_cgroup_parse(pair->child[i].path, &cgroup);
@@ -76,8 +76,8 @@ static int find_siblings(struct pair *pair)
 		if (err)
 			return -1;
 		if (!oom_child_fill(&pair->child[i])) {
-			p_err("%s has no memory controller, so it is never a candidate",
-			      pair->child[i].path);
+			oom_err("%s has no memory controller, so it is never a candidate",
+				pair->child[i].path);
 			return -1;
 		}
 	}
@@ -93,21 +93,23 @@ static void compare_row(const char *what, unsigned long long a, unsigned long lo
 static void compare_plain(const struct pair *pair)
 {
 	const struct oom_child *a = &pair->child[0], *b = &pair->child[1];
-	int width = 20, i;
+	int columns[2], width = 20, i;
 	__s64 prio[2];
 
 	for (i = 0; i < 2; i++) {
 		oom_priority_get(&pair->judge, pair->child[i].id, &prio[i]);
-		if ((int)strlen(pair->child[i].path) > width)
-			width = strlen(pair->child[i].path);
+		columns[i] = oom_width(pair->child[i].path);
+		width = columns[i] > width ? columns[i] : width;
 	}
 
+	oom_caveats_plain(pair->judge.policy, pair->parent, OOM_REHEARSE_CHILDREN);
 	if (!are_siblings(pair))
 		oom_printf("%s and %s are no siblings: their paths part below %s\n",
 			   pair->asked[0].path, pair->asked[1].path, pair->parent);
 	oom_printf("children of %s, compared by ", pair->parent);
 	oom_judge_plain(&pair->judge);
-	oom_printf("\n  %-10s %*s  %*s\n", "", width, a->path, width, b->path);
+	oom_printf("\n  %-10s %*s%s  %*s%s\n", "", width - columns[0], "", a->path,
+		   width - columns[1], "", b->path);
 	if (pair->judge.priorities >= 0)
 		oom_printf("  %-10s %*lld  %*lld\n", "priority", width, prio[0], width, prio[1]);
 	compare_row("usage kB", a->usage / 1024, b->usage / 1024, width);
@@ -143,6 +145,7 @@ static void compare_json(const struct pair *pair)
 
 	jsonw_start_object(json_wtr);
 	jsonw_string_field(json_wtr, "parent", pair->parent);
+	oom_caveats_json(pair->judge.policy, pair->parent, OOM_REHEARSE_CHILDREN);
 	oom_judge_json(&pair->judge);
 	jsonw_bool_field(json_wtr, "siblings", are_siblings(pair));
 	jsonw_name(json_wtr, "asked");
@@ -174,7 +177,7 @@ int oom_do_compare(int argc, char **argv)
 	int err = -1, i;
 
 	if (argc < 2) {
-		p_err("compare wants two cgroups");
+		oom_err("compare wants two cgroups");
 		return -1;
 	}
 	if (oom_parse_prog(argc - 2, argv + 2, &arg, &given) ||

@@ -6,6 +6,7 @@
  * The list is made once per command and kept until oom_link_done().
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@
 
 #include "main.h"
 #include "oom.h"
+
+#define OFF_SWITCH	"/proc/sys/vm/oom_policy_enabled"
 
 static struct oom_policy *policies;
 static int nr_policies = -1;
@@ -66,7 +69,7 @@ static int add_policy(const struct bpf_link_info *info)
 	void *more = realloc(policies, (nr_policies + 1) * sizeof(*policies));
 
 	if (!more) {
-		p_err("mem alloc failed");
+		oom_err("mem alloc failed");
 		return -1;
 	}
 	policies = more;
@@ -109,8 +112,8 @@ int oom_policies(const struct oom_policy **list)
 			return -1;
 	}
 	if (errno != ENOENT) {
-		p_err("cannot look for OOM policies: %s%s", strerror(errno),
-		      errno == EPERM ? " (it takes CAP_SYS_ADMIN)" : "");
+		oom_err("cannot look for OOM policies: %s%s", strerror(errno),
+			errno == EPERM ? " (it takes CAP_SYS_ADMIN)" : "");
 		return -1;
 	}
 	if (nr_policies)
@@ -139,6 +142,20 @@ const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type)
 	return NULL;
 }
 
+static const struct oom_policy *nearest(const char *path, __u32 attach_type, __u32 flags)
+{
+	const struct oom_policy *ruling = NULL;
+	int i;
+
+	for (i = 0; i < nr_policies; i++)
+		if (policies[i].info.oom_policy.state == BPF_OOM_LINK_IN_FORCE &&
+		    policies[i].path && oom_path_below(path, policies[i].path) &&
+		    policies[i].info.oom_policy.attach_type == attach_type &&
+		    (policies[i].info.oom_policy.flags & flags) == flags)
+			ruling = &policies[i];
+	return ruling;
+}
+
 /**
  * oom_policy_ruling() - the policy that compares what is below a cgroup
  * @path: of the cgroup
@@ -150,15 +167,42 @@ const struct oom_policy *oom_policy_at(const char *path, __u32 attach_type)
  */
 const struct oom_policy *oom_policy_ruling(const char *path, __u32 attach_type)
 {
-	const struct oom_policy *ruling = NULL;
-	int i;
+	return nearest(path, attach_type, 0);
+}
 
-	for (i = 0; i < nr_policies; i++)
-		if (policies[i].info.oom_policy.state == BPF_OOM_LINK_IN_FORCE &&
-		    policies[i].path && oom_path_below(path, policies[i].path) &&
-		    policies[i].info.oom_policy.attach_type == attach_type)
-			ruling = &policies[i];
-	return ruling;
+/**
+ * oom_policy_asked() - the policy that an OOM asks about what is below a cgroup
+ * @path: of the cgroup
+ * @attach_type: for cgroups or for tasks
+ * @scope: the cgroup that meets its limit, or the root
+ *
+ * Those without the flag memcg have no say in the OOM of a memory cgroup, wherever
+ * they are attached; after oom_policies().
+ *
+ * Return: NULL if there is none.
+ */
+const struct oom_policy *oom_policy_asked(const char *path, __u32 attach_type,
+					  const char *scope)
+{
+	return nearest(path, attach_type, strcmp(scope, "/") ? BPF_F_OOM_POLICY_MEMCG : 0);
+}
+
+/**
+ * oom_policy_enabled() - are policies asked at all?
+ *
+ * Return: false if vm.oom_policy_enabled is 0, or not there.
+ */
+bool oom_policy_enabled(void)
+{
+	FILE *f = fopen(OFF_SWITCH, "re");
+	int enabled = 0;
+
+	if (f) {
+		if (fscanf(f, "%d", &enabled) != 1)
+			enabled = 0;
+		fclose(f);
+	}
+	return enabled;
 }
 
 /**
@@ -185,11 +229,11 @@ struct hashmap *oom_link_pins(void)
 
 	pins = hashmap__new(hash_fn_for_key_as_id, equal_fn_for_key_as_id, NULL);
 	if (IS_ERR(pins)) {
-		p_err("mem alloc failed");
+		oom_err("mem alloc failed");
 		return NULL;
 	}
 	if (build_pinned_obj_table(pins, BPF_OBJ_LINK)) {
-		p_err("cannot look for pinned links: %s", strerror(errno));
+		oom_err("cannot look for pinned links: %s", strerror(errno));
 		delete_pinned_obj_table(pins);
 		return NULL;
 	}

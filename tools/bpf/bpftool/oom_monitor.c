@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -34,7 +35,7 @@
 
 int oom_do_monitor(int argc, char **argv)
 {
-	p_err("this bpftool was built without the BPF skeletons that monitor needs: build it with clang");
+	oom_err("this bpftool was built without the BPF skeletons that monitor needs: build it with clang");
 	return -1;
 }
 
@@ -298,7 +299,7 @@ static int watch(struct monitor *m, int signals)
 	while (!fds[1].revents && !ferror(stdout) && m->seen < m->wanted) {
 		ready = poll(fds, ARRAY_SIZE(fds), m->event.open ? QUIET_MS : -1);
 		if (ready < 0) {
-			p_err("cannot wait for events: %s", strerror(errno));
+			oom_err("cannot wait for events: %s", strerror(errno));
 			return -1;
 		}
 		if (!ready)
@@ -326,12 +327,12 @@ static int start_programs(struct monitor *m)
 	err = m->skel ? oom_monitor_bpf__attach(m->skel) : -errno;
 	libbpf_set_print(print);
 	if (err) {
-		oom_explain_load("the programs of monitor", -err);
+		oom_explain_load("the programs of monitor", -err, NULL);
 		return -1;
 	}
 	m->records = ring_buffer__new(bpf_map__fd(m->skel->maps.records), on_record, m, NULL);
 	if (!m->records) {
-		p_err("cannot read the records of events: %s", strerror(errno));
+		oom_err("cannot read the records of events: %s", strerror(errno));
 		return -1;
 	}
 	return 0;
@@ -342,24 +343,37 @@ static int parse_count(int argc, char **argv, __u32 *count)
 	if (!argc)
 		return 0;
 	if (strcmp(*argv, "count")) {
-		p_err("what is '%s'? the one option here is count", *argv);
+		oom_err("what is '%s'? the one option here is count", *argv);
 		return -1;
 	}
 	if (argc == 1) {
-		p_err("'count' wants a number of events");
+		oom_err("'count' wants a number of events");
 		return -1;
 	}
 	if (argc > 2) {
-		p_err("what is '%s'?", argv[2]);
+		oom_err("what is '%s'?", argv[2]);
 		return -1;
 	}
 	if (oom_parse_u32(&argc, &argv, count, "number of events"))
 		return -1;
 	if (!*count) {
-		p_err("a number of events is 1 or more");
+		oom_err("a number of events is 1 or more");
 		return -1;
 	}
 	return 0;
+}
+
+/* Whoever was reading has seen enough: that is an end like any other. */
+static void forgive_pipe(int signals)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGPIPE) {
+			__fpurge(stdout);
+			clearerr(stdout);
+		}
+	}
 }
 
 int oom_do_monitor(int argc, char **argv)
@@ -379,9 +393,9 @@ int oom_do_monitor(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_CLOEXEC);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0) {
-		p_err("cannot wait for signals: %s", strerror(errno));
+		oom_err("cannot wait for signals: %s", strerror(errno));
 		return -1;
 	}
 
@@ -392,6 +406,7 @@ int oom_do_monitor(int argc, char **argv)
 	}
 	ring_buffer__free(m.records);
 	oom_monitor_bpf__destroy(m.skel);
+	forgive_pipe(signals);
 	close(signals);
 	return err;
 }

@@ -26,11 +26,11 @@ static int priority_judge(struct oom_judge *judge, const char *path)
 	if (judge->priorities >= 0)
 		return 0;
 	if (judge->odd_priorities)
-		p_err("the map oom_priority of %s (prog id %u) is not a hash from u64 to s64",
-		      judge->name, judge->id);
+		oom_err("the map oom_priority of %s (prog id %u) is not a hash from u64 to s64",
+			judge->name, judge->id);
 	else
-		p_err("%s (prog id %u), which rules in %s, has no priorities: no map oom_priority",
-		      judge->name, judge->id, path);
+		oom_err("%s (prog id %u), which rules in %s, has no priorities: no map oom_priority",
+			judge->name, judge->id, path);
 	oom_judge_close(judge);
 	return -1;
 }
@@ -41,7 +41,7 @@ static int priority_judge_of(struct oom_judge *judge, const struct oom_cgroup *c
 	int err;
 
 	if (!parent) {
-		p_err("mem alloc failed");
+		oom_err("mem alloc failed");
 		return -1;
 	}
 	err = priority_judge(judge, dirname(parent));
@@ -53,13 +53,11 @@ static int parse_priority(const char *text, __s64 *priority)
 {
 	char *end;
 
-	while (*text == ' ')
-		text++;
 	errno = 0;
 	*priority = strtoll(text, &end, 10);
-	if (end != text && !*end && !errno && *text != '\t')
+	if (end != text && !*end && !errno && !strspn(text, " \t\n\v\f\r"))
 		return 0;
-	p_err("a priority is a number from %lld to %lld, not '%s'", LLONG_MIN, LLONG_MAX, text);
+	oom_err("a priority is a number from %lld to %lld, not '%s'", LLONG_MIN, LLONG_MAX, text);
 	return -1;
 }
 
@@ -102,7 +100,7 @@ static int list_priorities(int map_fd)
 	while (!bpf_map_get_next_key(map_fd, prev, &id)) {
 		more = realloc(list, (nr + 1) * sizeof(*list));
 		if (!more) {
-			p_err("mem alloc failed");
+			oom_err("mem alloc failed");
 			goto out;
 		}
 		list = more;
@@ -137,7 +135,7 @@ static int do_priority_list(int argc, char **argv)
 	int err;
 
 	if (argc > 1) {
-		p_err("priority list takes one cgroup at most, what is '%s'?", argv[1]);
+		oom_err("priority list takes one cgroup at most, what is '%s'?", argv[1]);
 		return -1;
 	}
 	if (oom_cgroup_parse(argc ? *argv : "/", &cgroup))
@@ -160,7 +158,7 @@ static int do_priority_get(int argc, char **argv)
 	int err;
 
 	if (argc != 1) {
-		p_err("priority get wants a cgroup and nothing else");
+		oom_err("priority get wants a cgroup and nothing else");
 		return -1;
 	}
 	if (oom_cgroup_parse(*argv, &cgroup))
@@ -183,7 +181,7 @@ static int do_priority_set(int argc, char **argv)
 	int err;
 
 	if (argc != 2) {
-		p_err("priority set wants a cgroup and a number");
+		oom_err("priority set wants a cgroup and a number");
 		return -1;
 	}
 	if (parse_priority(argv[1], &priority) || oom_cgroup_parse(argv[0], &cgroup))
@@ -192,8 +190,8 @@ static int do_priority_set(int argc, char **argv)
 	if (!err) {
 		err = bpf_map_update_elem(judge.priorities, &cgroup.id, &priority, BPF_ANY);
 		if (err)
-			p_err("cannot set the priority of %s: %s", cgroup.path,
-			      err == -E2BIG ? "the map is full" : strerror(-err));
+			oom_err("cannot set the priority of %s: %s", cgroup.path,
+				err == -E2BIG ? "the map is full" : strerror(-err));
 		else
 			show_priority(cgroup.id, cgroup.path, priority, true);
 		oom_judge_close(&judge);
@@ -207,9 +205,9 @@ static int delete_priority(const struct oom_judge *judge, __u64 id, const char *
 	const int err = bpf_map_delete_elem(judge->priorities, &id);
 
 	if (err == -ENOENT)
-		p_err("%s has no priority set", name);
+		oom_err("%s has no priority set", name);
 	else if (err)
-		p_err("cannot delete the priority of %s: %s", name, strerror(-err));
+		oom_err("cannot delete the priority of %s: %s", name, strerror(-err));
 	return err ? -1 : 0;
 }
 
@@ -226,8 +224,8 @@ static int delete_priority_of_id(const char *text)
 
 	errno = 0;
 	id = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno) {
-		p_err("a cgroup id is a number, not '%s'", text);
+	if (!oom_is_id(text) || *end || errno) {
+		oom_err("a cgroup id is a number, not '%s'", text);
 		return -1;
 	}
 	nr = oom_policies(&list);
@@ -240,8 +238,19 @@ static int delete_priority_of_id(const char *text)
 		oom_judge_close(&judge);
 	}
 	if (nr >= 0 && !found)
-		p_err("no OOM policy has a priority for the cgroup id %s", text);
+		oom_err("no OOM policy has a priority for the cgroup id %s", text);
 	return err;
+}
+
+static bool is_gone(const char *arg)
+{
+	char *path;
+
+	if (!oom_is_id(arg))
+		return false;
+	path = oom_cgroup_path(strtoull(arg, NULL, 10));
+	free(path);
+	return !path;
 }
 
 static int do_priority_delete(int argc, char **argv)
@@ -250,12 +259,12 @@ static int do_priority_delete(int argc, char **argv)
 	struct oom_judge judge;
 	int err;
 
-	if (argc == 2 && !strcmp(argv[0], "id")) {
-		err = delete_priority_of_id(argv[1]);
+	if ((argc == 2 && !strcmp(argv[0], "id")) || (argc == 1 && is_gone(argv[0]))) {
+		err = delete_priority_of_id(argv[argc - 1]);
 		goto out;
 	}
 	if (argc != 1) {
-		p_err("priority delete wants a cgroup, or 'id CGROUP_ID'");
+		oom_err("priority delete wants a cgroup, or 'id CGROUP_ID'");
 		return -1;
 	}
 	if (oom_cgroup_parse(*argv, &cgroup))
@@ -288,6 +297,6 @@ int oom_do_priority(int argc, char **argv)
 	for (i = 0; cmds[i].cmd; i++)
 		if (is_prefix(*argv, cmds[i].cmd))
 			return cmds[i].func(argc - 1, argv + 1);
-	p_err("what is '%s'? priority has list, get, set and delete", *argv);
+	oom_err("what is '%s'? priority has list, get, set and delete", *argv);
 	return -1;
 }

@@ -26,14 +26,12 @@
 
 #define PRIORITY_MAP	"oom_priority"
 
-/* strtoul(), by which bpftool parses, takes what is empty, and more than 32 bits. */
+/* strtoul(), by which bpftool parses, takes what is empty, below 0 or beyond 32 bits. */
 static int check_u32(const char *text, const char *what)
 {
-	while (*text == ' ')
-		text++;
-	if (*text && strtoull(text, NULL, 0) <= UINT_MAX)
+	if (*text && !strchr(text, '-') && strtoull(text, NULL, 0) <= UINT_MAX)
 		return 0;
-	p_err("%s is a number up to %u, not '%s'", what, UINT_MAX, text);
+	oom_err("%s is a number up to %u, not '%s'", what, UINT_MAX, text);
 	return -1;
 }
 
@@ -63,23 +61,39 @@ int oom_parse_u32(int *argc, char ***argv, __u32 *value, const char *what)
  */
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg)
 {
-	bool by_id, pinned;
+	static const struct {
+		const char *word;
+		const char *wants;
+	} ways[] = {
+		{ "id",		"the id of a program" },
+		{ "pinned",	"the pin of a program" },
+		{ "tag",	"the tag of a program" },
+		{ "name",	"the name of a program" },
+		{ "file",	"the name of an object file" },
+	};
+	size_t i;
 
 	if (!*argc) {
-		p_err("which program? 'id ID', 'pinned FILE' or the name of an object file");
+		oom_err("which program? 'id ID', 'pinned FILE', 'tag TAG', 'name NAME' or the name of an object file");
 		return -1;
 	}
-	by_id = !strcmp(**argv, "id");
-	pinned = !strcmp(**argv, "pinned");
+	for (i = 0; i < ARRAY_SIZE(ways) && strcmp(**argv, ways[i].word); i++)
+		;
 	arg->words = *argv;
-	arg->nr_words = by_id || pinned ? 2 : 1;
+	arg->nr_words = i < ARRAY_SIZE(ways) ? 2 : 1;
 	if (*argc < arg->nr_words) {
-		p_err("'%s' wants the %s of a program", **argv, by_id ? "id" : "pin");
+		oom_err("'%s' wants %s", **argv, ways[i].wants);
 		return -1;
 	}
 	*argc -= arg->nr_words;
 	*argv += arg->nr_words;
-	return by_id ? check_u32(arg->words[1], "program ID") : 0;
+	if (!strcmp(arg->words[0], "id"))
+		return check_u32(arg->words[1], "program ID");
+	if (arg->nr_words == 2 && !strcmp(arg->words[0], "file")) {
+		arg->words++;
+		arg->nr_words = 1;
+	}
+	return 0;
 }
 
 /* The same @fd if it is that of an OOM policy, else -1 and it is closed. */
@@ -92,11 +106,11 @@ static int check_prog_type(int fd)
 	if (fd < 0)
 		return -1;
 	if (bpf_prog_get_info_by_fd(fd, &info, &len)) {
-		p_err("can't get prog info: %s", strerror(errno));
+		oom_err("can't get prog info: %s", strerror(errno));
 	} else if (info.type != BPF_PROG_TYPE_OOM_POLICY) {
 		type = libbpf_bpf_prog_type_str(info.type);
-		p_err("%s (prog id %u) is a program of type %s, not an OOM policy", info.name,
-		      info.id, type ?: "unknown");
+		oom_err("%s (prog id %u) is a program of type %s, not an OOM policy", info.name,
+			info.id, type ?: "unknown");
 	} else {
 		return fd;
 	}
@@ -104,29 +118,102 @@ static int check_prog_type(int fd)
 	return -1;
 }
 
+/* The one of them that is an OOM policy. */
+static int find_among(const int *fds, int nr, const char *way, const char *word)
+{
+	__u32 found_id = 0, len;
+	int i, found = -1;
+
+	/* What else it is, if it is one. */
+	if (nr == 1)
+		return check_prog_type(fds[0]);
+
+	for (i = 0; i < nr; i++) {
+		struct bpf_prog_info info = {};
+
+		len = sizeof(info);
+		if (bpf_prog_get_info_by_fd(fds[i], &info, &len) ||
+		    info.type != BPF_PROG_TYPE_OOM_POLICY) {
+			close(fds[i]);
+		} else if (found < 0) {
+			found = fds[i];
+			found_id = info.id;
+		} else {
+			oom_err("several OOM policies have the %s %s, as prog id %u and %u: name one by its id",
+				way, word, found_id, info.id);
+			close(found);
+			for (; i < nr; i++)
+				close(fds[i]);
+			return -1;
+		}
+	}
+	if (found < 0)
+		oom_err("no OOM policy is loaded that has the %s %s", way, word);
+	return found;
+}
+
+/* As prog_parse_fd() has it, but a name or a tag needs to be that of one policy only. */
+static int find_loaded(const struct oom_prog_arg *arg)
+{
+	int argc = arg->nr_words, nr, fd = -1;
+	char **argv = arg->words;
+	int *fds;
+
+	fds = malloc(sizeof(*fds));
+	if (!fds) {
+		oom_err("mem alloc failed");
+		return -1;
+	}
+	nr = prog_parse_fds(&argc, &argv, &fds);
+	if (nr >= 0)
+		fd = find_among(fds, nr, arg->words[0], arg->words[1]);
+	free(fds);
+	return fd;
+}
+
+/* A program of the other type may be the one that was meant. */
+static void explain_no_policy(const char *file, __u32 attach_type,
+			      const struct bpf_program *other)
+{
+	const bool tasks = attach_type == BPF_OOM_POLICY_TASK;
+
+	if (!other)
+		oom_err("%s has no program in a section %s", file,
+			tasks ? "oom_policy/task" : "oom_policy");
+	else if (tasks)
+		oom_err("%s has no program in a section oom_policy/task: %s, which compares cgroups, is attached without 'type task'",
+			file, bpf_program__name(other));
+	else
+		oom_err("%s has no program in a section oom_policy: %s, which compares processes, is attached with 'type task'",
+			file, bpf_program__name(other));
+}
+
 /* The one policy of that type in an object; the other programs are left out. */
 static struct bpf_program *find_policy(struct bpf_object *obj, const char *file,
 				       __u32 attach_type)
 {
-	struct bpf_program *prog, *found = NULL;
+	struct bpf_program *prog, *found = NULL, *other = NULL;
 
 	bpf_object__for_each_program(prog, obj) {
-		if (bpf_program__type(prog) != BPF_PROG_TYPE_OOM_POLICY ||
-		    (attach_type != OOM_ANY_TYPE &&
-		     bpf_program__expected_attach_type(prog) != attach_type)) {
+		if (bpf_program__type(prog) != BPF_PROG_TYPE_OOM_POLICY) {
 			bpf_program__set_autoload(prog, false);
 			continue;
 		}
+		if (attach_type != OOM_ANY_TYPE &&
+		    bpf_program__expected_attach_type(prog) != attach_type) {
+			bpf_program__set_autoload(prog, false);
+			other = prog;
+			continue;
+		}
 		if (found) {
-			p_err("%s has two OOM policies, %s and %s: pin them with 'bpftool prog loadall' and name one",
-			      file, bpf_program__name(found), bpf_program__name(prog));
+			oom_err("%s has two OOM policies, %s and %s: pin them with 'bpftool prog loadall' and name one",
+				file, bpf_program__name(found), bpf_program__name(prog));
 			return NULL;
 		}
 		found = prog;
 	}
 	if (!found)
-		p_err("%s has no program in a section %s", file,
-		      attach_type == BPF_OOM_POLICY_TASK ? "oom_policy/task" : "oom_policy");
+		explain_no_policy(file, attach_type, other);
 	return found;
 }
 
@@ -147,19 +234,52 @@ static void take_priorities(struct bpf_object *obj, int priorities)
 		bpf_map__reuse_fd(map, priorities);
 }
 
+static bool is_statistics(const char *line)
+{
+	static const char * const begin[] = { "processed ", "verification time ", "stack depth " };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(begin); i++)
+		if (!strncmp(line, begin[i], strlen(begin[i])))
+			return true;
+	return false;
+}
+
+/* What the verifier has said last, before its statistics; NULL if it said nothing. */
+static char *last_words(const char *log)
+{
+	const char *line, *end, *last = NULL;
+	int len = 0;
+
+	for (line = log; *line; line = *end ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		if (end == line || is_statistics(line))
+			continue;
+		last = line;
+		len = end - line;
+	}
+	return last ? strndup(last, len) : NULL;
+}
+
 /**
  * oom_explain_load() - why programs could not be loaded
  * @what: the file they are in, or their name
  * @err: errno
+ * @log: of the verifier; may be empty, or NULL
  */
-void oom_explain_load(const char *what, int err)
+void oom_explain_load(const char *what, int err, const char *log)
 {
+	char *why = log ? last_words(log) : NULL;
+
 	if (err == EPERM)
-		p_err("no permission to load %s: it takes CAP_BPF and CAP_PERFMON", what);
+		oom_err("no permission to load %s: it takes CAP_BPF and CAP_PERFMON", what);
 	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_OOM_POLICY, NULL) == 0)
-		p_err("this kernel has no OOM policies: it needs CONFIG_BPF_OOM_POLICY=y");
+		oom_err("this kernel has no OOM policies: it needs CONFIG_BPF_OOM_POLICY=y");
+	else if (why)
+		oom_err("the verifier refuses %s: %s (option -d shows all of its log)", what, why);
 	else
-		p_err("the kernel refuses %s: %s (option -d shows why)", what, strerror(err));
+		oom_err("the kernel refuses %s: %s (option -d shows why)", what, strerror(err));
+	free(why);
 }
 
 static int load_file(const char *file, __u32 attach_type, int priorities)
@@ -167,29 +287,36 @@ static int load_file(const char *file, __u32 attach_type, int priorities)
 	struct bpf_program *prog;
 	struct bpf_object *obj;
 	int fd = -1, err;
+	char *log = NULL;
 
 	obj = bpf_object__open_file(file, NULL);
 	if (!obj) {
-		p_err("cannot read %s as a BPF object file: %s", file,
-		      errno >= __LIBBPF_ERRNO__START || errno == EINVAL ? "it is none" :
-		      strerror(errno));
+		oom_err("cannot read %s as a BPF object file: %s", file,
+			errno >= __LIBBPF_ERRNO__START || errno == EINVAL ? "it is none" :
+			strerror(errno));
 		return -1;
 	}
 	prog = find_policy(obj, file, attach_type);
 	if (!prog)
 		goto out;
 	take_priorities(obj, priorities);
+	/* The library asks for a log only if need be, and prints one of its own only. */
+	if (!verifier_logs)
+		log = calloc(1, BPF_LOG_BUF_SIZE);
+	if (log)
+		bpf_program__set_log_buf(prog, log, BPF_LOG_BUF_SIZE);
 	set_max_rlimit();
 	err = bpf_object__load(obj);
 	if (err) {
-		oom_explain_load(file, -err);
+		oom_explain_load(file, -err, log);
 		goto out;
 	}
 	fd = fcntl(bpf_program__fd(prog), F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
-		p_err("cannot keep %s: %s", file, strerror(errno));
+		oom_err("cannot keep %s: %s", file, strerror(errno));
 out:
 	bpf_object__close(obj);
+	free(log);
 	return fd;
 }
 
@@ -204,15 +331,14 @@ out:
 int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities)
 {
 	const char *file = arg->words[0];
-	int argc = arg->nr_words, fd;
 	libbpf_print_fn_t print;
-	char **argv = arg->words;
 	struct statfs fs;
+	int fd;
 
-	if (argc == 2)
-		return check_prog_type(prog_parse_fd(&argc, &argv));
+	if (arg->nr_words == 2)
+		return find_loaded(arg);
 	if (statfs(file, &fs)) {
-		p_err("cannot read %s: %s", file, strerror(errno));
+		oom_err("cannot read %s: %s", file, strerror(errno));
 		return -1;
 	}
 	if ((unsigned int)fs.f_type == BPF_FS_MAGIC)
@@ -279,7 +405,7 @@ int oom_judge_init(struct oom_judge *judge, int fd)
 	if (fd < 0)
 		return -1;
 	if (bpf_prog_get_info_by_fd(fd, &info, &len)) {
-		p_err("cannot look at the program: %s", strerror(errno));
+		oom_err("cannot look at the program: %s", strerror(errno));
 		oom_judge_close(judge);
 		return -1;
 	}
@@ -301,15 +427,24 @@ int oom_judge_open(struct oom_judge *judge, __u32 prog_id)
 	int fd = bpf_prog_get_fd_by_id(prog_id);
 
 	if (fd < 0)
-		p_err("get by id (%u): %s", prog_id, strerror(errno));
+		oom_err("get by id (%u): %s", prog_id, strerror(errno));
 	return oom_judge_init(judge, fd);
+}
+
+/* Which of two types is asked first, and what rules there if nothing is asked. */
+static const struct oom_policy *policy_of_event(const char *path)
+{
+	return oom_policy_asked(path, BPF_OOM_POLICY, path) ?:
+	       oom_policy_asked(path, BPF_OOM_POLICY_TASK, path) ?:
+	       oom_policy_ruling(path, BPF_OOM_POLICY) ?:
+	       oom_policy_ruling(path, BPF_OOM_POLICY_TASK);
 }
 
 /**
  * oom_judge_ruling() - the program that compares the children of a cgroup
  * @judge: oom_judge_close() ends it
  * @path: of the cgroup
- * @attach_type: OOM_ANY_TYPE: or the tasks below it, if nothing compares children
+ * @attach_type: OOM_ANY_TYPE: that an OOM of the cgroup asks, or the tasks below it
  *
  * Return: 0, or -1 with the reason told and nothing to close.
  */
@@ -321,11 +456,10 @@ int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_typ
 	judge->priorities = -1;
 	if (oom_policies(&list) < 0)
 		return -1;
-	ruling = oom_policy_ruling(path, BPF_OOM_POLICY);
-	if (!ruling && attach_type == OOM_ANY_TYPE)
-		ruling = oom_policy_ruling(path, BPF_OOM_POLICY_TASK);
+	ruling = attach_type == OOM_ANY_TYPE ? policy_of_event(path) :
+		 oom_policy_ruling(path, BPF_OOM_POLICY);
 	if (!ruling) {
-		p_err("no OOM policy rules in %s: attach one there or above it", path);
+		oom_err("no OOM policy rules in %s: attach one there or above it", path);
 		return -1;
 	}
 	if (oom_judge_open(judge, ruling->info.prog_id))

@@ -6,12 +6,15 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "json_writer.h"
 #include "main.h"
 #include "oom.h"
+
+#define MIN_WIDTH	12	/* of a column of numbers */
 
 struct ranking {
 	struct oom_cgroup scope;
@@ -62,7 +65,7 @@ static int rank(struct ranking *r)
 		return -1;
 	r->order = calloc(r->nr ?: 1, sizeof(*r->order));
 	if (!r->order) {
-		p_err("mem alloc failed");
+		oom_err("mem alloc failed");
 		return -1;
 	}
 	for (i = 0; i < r->nr; i++)
@@ -74,7 +77,22 @@ static int rank(struct ranking *r)
 	return 0;
 }
 
-static void rank_line(const struct ranking *r, const struct oom_child *child, int place)
+/* The priorities are of any length. */
+static int priority_width(const struct ranking *r)
+{
+	int width = MIN_WIDTH, i, n;
+	__s64 priority;
+
+	for (i = 0; i < r->nr; i++) {
+		oom_priority_get(&r->judge, r->children[i].id, &priority);
+		n = snprintf(NULL, 0, "%lld", priority);
+		width = n > width ? n : width;
+	}
+	return width;
+}
+
+static void rank_line(const struct ranking *r, const struct oom_child *child, int place,
+		      int width)
 {
 	__s64 priority;
 
@@ -82,29 +100,36 @@ static void rank_line(const struct ranking *r, const struct oom_child *child, in
 		oom_printf("%4d", place);
 	else
 		oom_printf("   -");
-	oom_printf(" %12llu %12llu", child->usage / 1024, child->swap / 1024);
+	oom_printf(" %*llu %*llu", MIN_WIDTH, child->usage / 1024, MIN_WIDTH, child->swap / 1024);
 	if (r->judge.priorities >= 0) {
 		oom_priority_get(&r->judge, child->id, &priority);
-		oom_printf(" %12lld", priority);
+		oom_printf(" %*lld", width, priority);
 	}
 	oom_printf("  %s%s%s\n", child->path, child->out ? ": " : "", child->out ?: "");
 }
 
 static void rank_plain(const struct ranking *r)
 {
+	const int width = priority_width(r);
 	int i;
 
+	oom_caveats_plain(r->judge.policy, r->scope.path, OOM_REHEARSE_CHILDREN);
+	if (!r->nr) {
+		oom_printf("%s is a leaf: no cgroup below it has the memory controller\n",
+			   r->scope.path);
+		return;
+	}
 	oom_printf("children of %s, compared by ", r->scope.path);
 	oom_judge_plain(&r->judge);
-	oom_printf("\nRANK %12s %12s", "USAGE kB", "SWAP kB");
+	oom_printf("\nRANK %*s %*s", MIN_WIDTH, "USAGE kB", MIN_WIDTH, "SWAP kB");
 	if (r->judge.priorities >= 0)
-		oom_printf(" %12s", "PRIORITY");
+		oom_printf(" %*s", width, "PRIORITY");
 	oom_printf("  CGROUP\n");
 	for (i = 0; i < r->nr_eligible; i++)
-		rank_line(r, r->order[i], i < r->nr_ranked ? i + 1 : 0);
+		rank_line(r, r->order[i], i < r->nr_ranked ? i + 1 : 0, width);
 	for (i = 0; i < r->nr; i++)
 		if (r->children[i].out)
-			rank_line(r, &r->children[i], 0);
+			rank_line(r, &r->children[i], 0, width);
 	if (r->abstained[0])
 		oom_printf("abstains between %s and %s: oom_badness() picks below %s\n",
 			   r->abstained[0]->path, r->abstained[1]->path, r->scope.path);
@@ -127,6 +152,7 @@ static void rank_json(const struct ranking *r)
 
 	jsonw_start_object(json_wtr);
 	oom_json_cgroup(json_wtr, "parent", r->scope.id, r->scope.path);
+	oom_caveats_json(r->judge.policy, r->scope.path, OOM_REHEARSE_CHILDREN);
 	oom_judge_json(&r->judge);
 	jsonw_name(json_wtr, "children");
 	jsonw_start_array(json_wtr);

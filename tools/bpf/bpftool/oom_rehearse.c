@@ -7,7 +7,12 @@
  * A command first finds out everything and then prints, so that an error is all
  * that comes out if there is one.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <linux/bpf_oom_policy.h>
@@ -58,7 +63,8 @@ int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_pr
 		return oom_judge_ruling(judge, path, attach_type);
 	if (oom_policies(&list) < 0)
 		return -1;
-	ruling = oom_policy_ruling(path, BPF_OOM_POLICY);
+	ruling = attach_type == OOM_ANY_TYPE ? oom_policy_asked(path, BPF_OOM_POLICY, path) : NULL;
+	ruling = ruling ?: oom_policy_ruling(path, BPF_OOM_POLICY);
 	if (ruling && oom_judge_open(&old, ruling->info.prog_id))
 		return -1;
 	err = oom_judge_init(judge, oom_prog_open(arg, attach_type, old.priorities));
@@ -84,7 +90,7 @@ int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
 	if (!argc)
 		return 0;
 	if (strcmp(*argv, "prog")) {
-		p_err("what is '%s'? the one option here is prog", *argv);
+		oom_err("what is '%s'? the one option here is prog", *argv);
 		return -1;
 	}
 	argc--;
@@ -92,7 +98,7 @@ int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
 	if (oom_prog_parse(&argc, &argv, arg))
 		return -1;
 	*given = arg;
-	return argc ? BAD_ARG() : 0;
+	return argc ? oom_bad_arg(*argv) : 0;
 }
 
 /**
@@ -127,17 +133,17 @@ void oom_explain_test_run(const struct oom_judge *judge, int err, const char *pa
 {
 	switch (err) {
 	case EPERM:
-		p_err("no permission to run %s: it takes CAP_SYS_ADMIN", judge->name);
+		oom_err("no permission to run %s: it takes CAP_SYS_ADMIN", judge->name);
 		break;
 	case ENOENT:
-		p_err("%s has been removed meanwhile", path);
+		oom_err("%s has been removed meanwhile", path);
 		break;
 	case EOPNOTSUPP:
-		p_err("%s has no memory controller", path);
+		oom_err("%s has no memory controller", path);
 		break;
 	default:
-		p_err("cannot rehearse %s (prog id %u): %s", judge->name, judge->id,
-		      strerror(err));
+		oom_err("cannot rehearse %s (prog id %u): %s", judge->name, judge->id,
+			strerror(err));
 	}
 }
 
@@ -146,9 +152,9 @@ static void explain_compare(const struct oom_judge *judge, int err, const char *
 			    const char *b)
 {
 	if (err == EOPNOTSUPP)
-		p_err("%s (prog id %u) compares processes, not cgroups", judge->name, judge->id);
+		oom_err("%s (prog id %u) compares processes, not cgroups", judge->name, judge->id);
 	else if (err == ENOENT || err == EXDEV)
-		p_err("%s or %s has been removed meanwhile", a, b);
+		oom_err("%s or %s has been removed meanwhile", a, b);
 	else
 		oom_explain_test_run(judge, err, a);
 }
@@ -246,6 +252,82 @@ struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_ch
 	default:
 		return NULL;
 	}
+}
+
+#define NR_CAVEATS	3
+
+/* At most one sentence of each kind; those that do not hold here are NULL. */
+static void find_caveats(const struct oom_policy *policy, const char *path,
+			 enum oom_rehearsal what, char **caveats)
+{
+	char *group = what == OOM_REHEARSE_CHILDREN ? oom_cgroup_group(path, "/") : NULL;
+
+	memset(caveats, 0, NR_CAVEATS * sizeof(*caveats));
+	if (!oom_policy_enabled())
+		caveats[0] =
+			strdup("switched off by vm.oom_policy_enabled: the stock killer decides");
+	if (group && asprintf(&caveats[1], "%s dies as a whole (memory.oom.group): %s", group,
+			      strcmp(group, path) ?
+			      "nothing here is compared when the machine is out of memory" :
+			      "nothing below it is compared") < 0)
+		caveats[1] = NULL;
+	if (policy && strcmp(path, "/") &&
+	    !(policy->info.oom_policy.flags & BPF_F_OOM_POLICY_MEMCG) &&
+	    asprintf(&caveats[2],
+		     "attached without the flag memcg: not asked when %s meets its limit, %s",
+		     path, what == OOM_REHEARSE_EVENT ? "the stock killer decides" :
+		     "only when the machine is out of memory") < 0)
+		caveats[2] = NULL;
+	free(group);
+}
+
+/**
+ * oom_caveats_plain() - say why an OOM would go another way, one sentence per line
+ * @policy: that is rehearsed, NULL: not attached
+ * @path: the scope of the OOM, or above what is compared
+ * @what: of the two
+ */
+void oom_caveats_plain(const struct oom_policy *policy, const char *path,
+		       enum oom_rehearsal what)
+{
+	char *caveats[NR_CAVEATS];
+	int i;
+
+	find_caveats(policy, path, what, caveats);
+	for (i = 0; i < NR_CAVEATS; i++) {
+		if (caveats[i])
+			oom_printf("%s\n", caveats[i]);
+		free(caveats[i]);
+	}
+}
+
+/**
+ * oom_caveats_json() - the same as fields of JSON
+ * @policy: as of oom_caveats_plain()
+ * @path: likewise
+ * @what: likewise
+ */
+void oom_caveats_json(const struct oom_policy *policy, const char *path,
+		      enum oom_rehearsal what)
+{
+	char *caveats[NR_CAVEATS];
+	int i;
+
+	jsonw_bool_field(json_wtr, "enabled", oom_policy_enabled());
+	if (policy)
+		jsonw_bool_field(json_wtr, "asked_at_limit",
+				 policy->info.oom_policy.flags & BPF_F_OOM_POLICY_MEMCG);
+	else
+		jsonw_null_field(json_wtr, "asked_at_limit");
+	find_caveats(policy, path, what, caveats);
+	jsonw_name(json_wtr, "caveats");
+	jsonw_start_array(json_wtr);
+	for (i = 0; i < NR_CAVEATS; i++) {
+		if (caveats[i])
+			jsonw_string(json_wtr, caveats[i]);
+		free(caveats[i]);
+	}
+	jsonw_end_array(json_wtr);
 }
 
 /**

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <linux/bpf_oom_policy.h>
 
@@ -30,6 +29,7 @@ struct selection {
 	struct bpf_oom_step steps[MAX_STEPS];
 	int nr_steps;
 	bool truncated;		/* there are levels that the kernel does not tell */
+	bool over_budget;	/* from some level on no program was asked */
 	char *badness;		/* oom_badness() picked below it, NULL if it did not */
 	struct bpf_oom_ctx victim;
 	char *victim_path;
@@ -44,15 +44,12 @@ static void explain_select(const struct selection *s, int err)
 {
 	switch (err) {
 	case ESRCH:
-		p_err("nobody below %s can be killed: the stock killer would decide",
-		      s->scope.path);
+		oom_err("nobody below %s can be killed: the stock killer would decide",
+			s->scope.path);
 		break;
 	case EBUSY:
-		p_err("a victim is still dying below %s: a real OOM would wait for it",
-		      s->scope.path);
-		break;
-	case ETIME:
-		p_err("over its budget: the stock killer would decide");
+		oom_err("a victim is still dying below %s: a real OOM would wait for it",
+			s->scope.path);
 		break;
 	default:
 		oom_explain_test_run(&s->judge, err, s->scope.path);
@@ -72,6 +69,7 @@ static void take_steps(struct selection *s, const void *data)
 		memcpy(&s->steps[i], data + head->header_size + i * head->step_size, size);
 	s->nr_steps = i;
 	s->truncated = head->flags & BPF_OOM_STEPS_TRUNCATED;
+	s->over_budget = head->flags & BPF_OOM_STEPS_OVER_BUDGET;
 }
 
 static int rehearse(struct selection *s)
@@ -124,23 +122,10 @@ static void read_comm(struct selection *s)
 		oom_mask_name(s->comm);
 }
 
-/* memory.oom.group of the victim's cgroup or the topmost one below the scope. */
 static void find_group(struct selection *s)
 {
-	char *path = strdup(s->victim_path), *slash;
-
-	while (path && strcmp(path, "/") && oom_path_below(path, s->scope.path)) {
-		if (oom_cgroup_number(path, "memory.oom.group")) {
-			free(s->dies_with);
-			s->dies_with = strdup(path);
-			s->why = "memory.oom.group";
-		}
-		slash = strrchr(path, '/');
-		if (!slash || slash == path)
-			break;
-		*slash = '\0';
-	}
-	free(path);
+	s->dies_with = oom_cgroup_group(s->victim_path, s->scope.path);
+	s->why = "memory.oom.group";
 }
 
 /* A program that was named and compared no cgroups is one for processes. */
@@ -166,8 +151,8 @@ static void look_at_leaf(struct selection *s)
 	leaf = oom_cgroup_path(last ? last->winner_id : s->scope.id);
 	parent = oom_cgroup_path(last ? last->parent_id : s->scope.id);
 	if (leaf && (s->judge.policy || !stands_in(s)))
-		s->task_policy = oom_policy_ruling(leaf, BPF_OOM_POLICY_TASK);
-	ruling = parent ? oom_policy_ruling(parent, BPF_OOM_POLICY) : NULL;
+		s->task_policy = oom_policy_asked(leaf, BPF_OOM_POLICY_TASK, s->scope.path);
+	ruling = parent ? oom_policy_asked(parent, BPF_OOM_POLICY, s->scope.path) : NULL;
 	if (!s->dies_with && leaf && ruling &&
 	    ruling->info.oom_policy.flags & BPF_F_OOM_POLICY_KILL_ALL &&
 	    (!last || ruling->info.prog_id == last->prog_id)) {
@@ -232,24 +217,27 @@ static void draw_line(struct drawing *d, enum style kind, char *tree, char *valu
 
 static void print_drawing(const struct drawing *d)
 {
-	const bool colour = isatty(STDOUT_FILENO);
-	int i, width = 0;
+	const bool colour = oom_colours();
+	int i, columns, width = 0;
 
-	for (i = 0; i < d->nr; i++)
-		if ((int)strlen(d->lines[i].tree) > width)
-			width = strlen(d->lines[i].tree);
+	for (i = 0; i < d->nr; i++) {
+		columns = oom_width(d->lines[i].tree);
+		width = columns > width ? columns : width;
+	}
 	for (i = 0; i < d->nr; i++) {
 		const struct line *line = &d->lines[i];
 
+		/* Our own escapes are not for oom_printf(), which lets none through. */
 		if (colour)
-			oom_printf("%s", colours[line->kind]);
-		if (line->values)
-			oom_printf("%-*s%s", width, line->tree, line->values);
-		else
-			oom_printf("%s", line->tree);
+			fputs(colours[line->kind], stdout);
+		oom_printf("%s", line->tree);
+		if (line->values) {
+			oom_pad(width - oom_width(line->tree));
+			oom_printf("%s", line->values);
+		}
 		if (line->note)
 			oom_printf("  %s", line->note);
-		oom_printf("%s\n", colour ? "\033[0m" : "");
+		puts(colour ? "\033[0m" : "");
 	}
 }
 
@@ -395,12 +383,15 @@ static int select_plain(const struct selection *s)
 		  step_note(s, 0, s->scope.path));
 	draw_below(&d, s, 0, s->scope.path, "");
 	if (d.failed) {
-		p_err("the cgroups have changed while they were drawn: try again");
+		oom_err("the cgroups have changed while they were drawn: try again");
 		goto out;
 	}
+	oom_caveats_plain(s->judge.policy, s->scope.path, OOM_REHEARSE_EVENT);
 	print_drawing(&d);
 	if (s->truncated)
 		oom_printf("more levels follow, which the kernel does not tell\n");
+	if (s->over_budget)
+		oom_printf("over the budget: from there on the larger one was taken\n");
 	oom_printf("victim: process %u (%s) of %s, oom_score_adj %d\n", s->victim.pid_1, s->comm,
 		   s->victim_path, s->victim.oom_score_adj_1);
 	if (s->dies_with)
@@ -408,10 +399,6 @@ static int select_plain(const struct selection *s)
 	if (s->task_policy)
 		oom_printf("among the processes there rules link id %u, attached to %s\n",
 			   s->task_policy->info.id, s->task_policy->path);
-	if (s->judge.policy && strcmp(s->scope.path, "/") &&
-	    !(s->judge.policy->info.oom_policy.flags & BPF_F_OOM_POLICY_MEMCG))
-		oom_printf("attached without the flag memcg: not asked when %s meets its limit\n",
-			   s->scope.path);
 	oom_printf("rehearsed in %u us by ", s->ns / 1000);
 	oom_judge_plain(&s->judge);
 	oom_printf("; nobody was killed\n");
@@ -479,6 +466,7 @@ static void select_json(const struct selection *s)
 
 	jsonw_start_object(json_wtr);
 	oom_json_cgroup(json_wtr, "scope", s->scope.id, s->scope.path);
+	oom_caveats_json(s->judge.policy, s->scope.path, OOM_REHEARSE_EVENT);
 	oom_judge_json(&s->judge);
 	jsonw_name(json_wtr, "levels");
 	jsonw_start_array(json_wtr);
@@ -486,6 +474,7 @@ static void select_json(const struct selection *s)
 		step_json(&s->steps[i]);
 	jsonw_end_array(json_wtr);
 	jsonw_bool_field(json_wtr, "levels_truncated", s->truncated);
+	jsonw_bool_field(json_wtr, "over_budget", s->over_budget);
 	if (s->badness)
 		jsonw_string_field(json_wtr, "badness_below", s->badness);
 	else
@@ -520,7 +509,7 @@ int oom_do_select(int argc, char **argv)
 
 	s = calloc(1, sizeof(*s));
 	if (!s) {
-		p_err("mem alloc failed");
+		oom_err("mem alloc failed");
 		return -1;
 	}
 	if (oom_parse_scope(argc, argv, &s->scope, &arg, &given) ||
@@ -529,7 +518,7 @@ int oom_do_select(int argc, char **argv)
 
 	err = rehearse(s);
 	if (!err && !s->victim_path) {
-		p_err("mem alloc failed");
+		oom_err("mem alloc failed");
 		err = -1;
 	}
 	if (!err) {

@@ -20,8 +20,6 @@
 #include "main.h"
 #include "oom.h"
 
-#define OFF_SWITCH	"/proc/sys/vm/oom_policy_enabled"
-
 #define COUNTER(field) { #field, offsetof(struct bpf_link_info, oom_policy.field) }
 
 static const struct counter {
@@ -107,19 +105,6 @@ void oom_policy_dump_json(const struct bpf_link_info *info, json_writer_t *wtr)
 static const char *type_note(const struct oom_policy *policy)
 {
 	return policy->info.oom_policy.attach_type == BPF_OOM_POLICY_TASK ? ", type task" : "";
-}
-
-static bool is_enabled(void)
-{
-	FILE *f = fopen(OFF_SWITCH, "re");
-	int enabled = 0;
-
-	if (f) {
-		if (fscanf(f, "%d", &enabled) != 1)
-			enabled = 0;
-		fclose(f);
-	}
-	return enabled;
 }
 
 static void show_flags_plain(__u32 bits)
@@ -312,7 +297,7 @@ static void show_json(const struct show *show)
 	int i;
 
 	jsonw_start_object(json_wtr);
-	jsonw_bool_field(json_wtr, "enabled", is_enabled());
+	jsonw_bool_field(json_wtr, "enabled", oom_policy_enabled());
 	jsonw_name(json_wtr, "policies");
 	jsonw_start_array(json_wtr);
 	for (i = 0; i < show->nr; i++)
@@ -329,7 +314,7 @@ int oom_do_show(int argc, char **argv)
 	int err = -1;
 
 	if (argc > 1) {
-		p_err("show takes one cgroup at most, what is '%s'?", argv[1]);
+		oom_err("show takes one cgroup at most, what is '%s'?", argv[1]);
 		return -1;
 	}
 	if (argc && oom_cgroup_parse(*argv, &cgroup))
@@ -352,7 +337,7 @@ int oom_do_show(int argc, char **argv)
 		show_below_plain(&show, -1, "");
 		if (next_child(&show, -1, -1) < 0)
 			p_info("no OOM policy is attached");
-		else if (!is_enabled())
+		else if (!oom_policy_enabled())
 			printf("switched off by vm.oom_policy_enabled: the stock killer decides\n");
 	}
 	delete_pinned_obj_table(show.pins);
