@@ -229,6 +229,13 @@ static inline bool oom_policy_marked(const struct oom_policy_event *ev,
 	return *oom_policy_mark_of(ev, memcg) == ev->seq;
 }
 
+/* The path is as long as it may be, and the way to the leaf is longer. */
+static inline bool oom_policy_path_cut(const struct oom_policy_event *ev)
+{
+	return ev->nr_steps == OOM_POLICY_STEPS &&
+	       oom_policy_level(ev, ev->leaf) > ev->steps[OOM_POLICY_STEPS - 1].level;
+}
+
 /* event.c: begin and end, the policies that take part, marks, the path */
 void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 		      oom_policy_task_fn evaluate);

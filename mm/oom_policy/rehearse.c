@@ -99,13 +99,6 @@ static int oom_policy_dry_evaluate(struct task_struct *task, void *arg)
 	return 0;
 }
 
-/* The path is as long as it may be, and the way to the leaf is longer. */
-static bool oom_policy_path_cut(const struct oom_policy_event *ev)
-{
-	return ev->nr_steps == OOM_POLICY_STEPS &&
-	       oom_policy_level(ev, ev->leaf) > ev->steps[OOM_POLICY_STEPS - 1].level;
-}
-
 static void oom_policy_copy_steps(const struct oom_policy_event *ev,
 				  struct bpf_oom_steps *head, struct bpf_oom_step *steps)
 {

@@ -201,8 +201,7 @@ static void oom_policy_report_steps(const struct oom_policy_event *ev)
 
 	for (i = 0; i < ev->nr_steps; i++)
 		oom_policy_report_step(&ev->steps[i]);
-	if (i == OOM_POLICY_STEPS &&
-	    oom_policy_level(ev, ev->leaf) > ev->steps[i - 1].level)
+	if (oom_policy_path_cut(ev))
 		pr_info("and down to level %u: %s\n", oom_policy_level(ev, ev->leaf),
 			oom_policy_memcg_path(ev->leaf));
 }
