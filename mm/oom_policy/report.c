@@ -216,28 +216,28 @@ static int oom_policy_count_other(struct task_struct *task, void *arg)
 {
 	struct oom_policy_others *others = arg;
 
-	if (task_active_pid_ns(task) == others->ns &&
+	if (task_tgid_nr_ns(task, others->ns) &&
 	    !mem_cgroup_is_descendant(mem_cgroup_from_task(task), others->leaf))
 		others->nr++;
 	return 0;
 }
 
-/* With the init of a pid namespace dies all that is in there, wherever it is charged. */
+/*
+ * With the init of a pid namespace dies all that is in there and below, wherever it is
+ * charged. The victim may have exited by now; RCU keeps what its pid refers to.
+ */
 static void oom_policy_report_namespace(const struct oom_policy_event *ev)
 {
-	struct task_struct *victim = ev->oc->chosen;
 	struct oom_policy_others others = { .leaf = ev->leaf };
-
-	if (!is_child_reaper(task_tgid(victim)))
-		return;
+	struct pid *pid;
 
 	rcu_read_lock();
-	others.ns = task_active_pid_ns(victim);
+	pid = task_tgid(ev->oc->chosen);
+	if (pid && is_child_reaper(pid)) {
+		others.ns = ns_of_pid(pid);
+		oom_policy_scan(root_mem_cgroup, true, oom_policy_count_other, &others);
+	}
 	rcu_read_unlock();
-	if (!others.ns)
-		return;
-
-	oom_policy_scan(root_mem_cgroup, true, oom_policy_count_other, &others);
 	if (others.nr)
 		pr_warn("the victim is the init of a pid namespace: %u processes outside of %s die with it\n",
 			others.nr, oom_policy_memcg_path(ev->leaf));
