@@ -91,52 +91,6 @@ unsigned long oom_policy_mm_pages(struct mm_struct *mm)
 	return get_mm_rss(mm) + get_mm_counter(mm, MM_SWAPENTS);
 }
 
-static void oom_policy_add_mm(struct oom_cand *cand, struct mm_struct *mm)
-{
-	cand->usage += (u64)get_mm_rss(mm) * PAGE_SIZE + mm_pgtables_bytes(mm);
-	cand->swap += (u64)get_mm_counter(mm, MM_SWAPENTS) * PAGE_SIZE;
-}
-
-/**
- * oom_policy_add_task - add what a process holds to a candidate
- * @task: the process
- * @arg: the candidate
- *
- * Return: 0, for oom_policy_scan() to go on.
- */
-int oom_policy_add_task(struct task_struct *task, void *arg)
-{
-	struct task_struct *thread;
-	struct mm_struct *mm;
-
-	/* Of its own flags, which a task changes as it likes, this one stays. */
-	if (data_race(task->flags) & PF_KTHREAD)
-		return 0;
-
-	/* The leader may have left its mm to the other threads. */
-	rcu_read_lock();
-	for_each_thread(task, thread) {
-		task_lock(thread);
-		mm = thread->mm;
-		if (mm)
-			oom_policy_add_mm(arg, mm);
-		task_unlock(thread);
-		if (mm)
-			break;
-	}
-	rcu_read_unlock();
-	return 0;
-}
-
-/* The root stands for the tasks that are its own: below it is everybody. */
-static bool oom_policy_inside(struct task_struct *task, struct mem_cgroup *memcg)
-{
-	struct mem_cgroup *own = mem_cgroup_from_task(task);
-
-	return mem_cgroup_is_root(memcg) ? own == memcg :
-					   mem_cgroup_is_descendant(own, memcg);
-}
-
 /* The leader may have left it to the other threads. */
 static struct mm_struct *oom_policy_grab_mm(struct task_struct *task)
 {
@@ -155,6 +109,44 @@ static struct mm_struct *oom_policy_grab_mm(struct task_struct *task)
 	}
 	rcu_read_unlock();
 	return mm;
+}
+
+static void oom_policy_add_mm(struct oom_cand *cand, struct mm_struct *mm)
+{
+	cand->usage += (u64)get_mm_rss(mm) * PAGE_SIZE + mm_pgtables_bytes(mm);
+	cand->swap += (u64)get_mm_counter(mm, MM_SWAPENTS) * PAGE_SIZE;
+}
+
+/**
+ * oom_policy_add_task - add what a process holds to a candidate
+ * @task: the process
+ * @arg: the candidate
+ *
+ * Return: 0, for oom_policy_scan() to go on.
+ */
+int oom_policy_add_task(struct task_struct *task, void *arg)
+{
+	struct mm_struct *mm;
+
+	/* Of its own flags, which a task changes as it likes, this one stays. */
+	if (data_race(task->flags) & PF_KTHREAD)
+		return 0;
+
+	mm = oom_policy_grab_mm(task);
+	if (mm) {
+		oom_policy_add_mm(arg, mm);
+		mmdrop(mm);
+	}
+	return 0;
+}
+
+/* The root stands for the tasks that are its own: below it is everybody. */
+static bool oom_policy_inside(struct task_struct *task, struct mem_cgroup *memcg)
+{
+	struct mem_cgroup *own = mem_cgroup_from_task(task);
+
+	return mem_cgroup_is_root(memcg) ? own == memcg :
+					   mem_cgroup_is_descendant(own, memcg);
 }
 
 static pid_t oom_policy_find_outsider(struct task_struct *task, struct mm_struct *mm,
