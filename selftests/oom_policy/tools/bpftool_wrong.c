@@ -307,6 +307,12 @@ FIXTURE_VARIANT_ADD(wrong, grace_negative)
 	.says = "grace in milliseconds is a number up to 4294967295, not '-1'",
 };
 
+FIXTURE_VARIANT_ADD(wrong, budget_too_long)
+{
+	.command = "attach " POLICY " B budget 10000001",
+	.says = "the budget is too long: the kernel takes 10000000 microseconds at most",
+};
+
 FIXTURE_VARIANT_ADD(wrong, grace_too_long)
 {
 	.command = "attach " POLICY " B grace 60001",

@@ -24,6 +24,9 @@
 #include "main.h"
 #include "oom.h"
 
+/* The kernel has two errors of the same name: which one it is has to be known here. */
+#define MAX_BUDGET_US	10000000U
+
 #define BPF_FS		"/sys/fs/bpf"
 
 static int parse_type(const char *text, __u32 *type)
@@ -167,8 +170,10 @@ static int check_slot(const struct attach_args *args)
 	return -1;
 }
 
-static void explain_attach(const char *path, __u32 type, int err)
+static void explain_attach(const struct attach_args *args, int err)
 {
+	const char *path = args->cgroup.path;
+
 	switch (err) {
 	case EPERM:
 		oom_err("no permission to attach an OOM policy: it takes CAP_SYS_ADMIN");
@@ -184,11 +189,15 @@ static void explain_attach(const char *path, __u32 type, int err)
 		oom_err("%s has got an OOM policy meanwhile", path);
 		break;
 	case ERANGE:
-		oom_err("the grace is too long: the kernel takes 60000 milliseconds at most");
+		if (args->budget_us > MAX_BUDGET_US)
+			oom_err("the budget is too long: the kernel takes %u microseconds at most",
+				MAX_BUDGET_US);
+		else
+			oom_err("the grace is too long: the kernel takes 60000 milliseconds at most");
 		break;
 	case EINVAL:
 		oom_err("the kernel does not attach this program to %s: one that compares %s 'type task'",
-			path, type == BPF_OOM_POLICY_TASK ?
+			path, args->type == BPF_OOM_POLICY_TASK ?
 			"cgroups is attached without" : "processes is attached with");
 		break;
 	default:
@@ -210,7 +219,7 @@ static int attach(const struct attach_args *args, int prog_fd)
 	link_fd = bpf_link_create(prog_fd, cgroup_fd, args->type, &opts);
 	close(cgroup_fd);
 	if (link_fd < 0) {
-		explain_attach(args->cgroup.path, args->type, -link_fd);
+		explain_attach(args, -link_fd);
 		return -1;
 	}
 	if (do_pin_fd(link_fd, args->pin)) {
