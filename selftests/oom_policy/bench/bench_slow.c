@@ -297,21 +297,6 @@ static void attach_policy(struct scene *scene)
 	close(fd);
 }
 
-static char state_of(pid_t pid)
-{
-	char path[32], state = '?';
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (f) {
-		if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-			state = '?';
-		fclose(f);
-	}
-	return state;
-}
-
 static void set_up(const struct kind *kind, struct scene *scene)
 {
 	char path[64];
@@ -333,7 +318,7 @@ static void set_up(const struct kind *kind, struct scene *scene)
 		scene->writer = slow_backend_write(&backend, scene->number);
 	scene->slow = start_tenant(kind, scene, "slow", 0);
 	if (!wait_until(scene->seat->slow_ready) ||
-	    (kind->be_slow == wait_for_disk && !wait_until(state_of(scene->slow) == 'D')))
+	    (kind->be_slow == wait_for_disk && !wait_until(process_state(scene->slow) == 'D')))
 		fail("the slow tenant does not get ready");
 	for (i = 0; i < INNOCENTS; i++)
 		scene->innocents[i] = start_tenant(kind, scene, "innocent", i + 1);

@@ -2,7 +2,6 @@
 /*
  * What the scenarios of this folder share; scene.h says what each function is for.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,21 +13,6 @@
 #include "cgroups.h"
 #include "helpers.h"
 #include "scene.h"
-
-char process_state(pid_t pid)
-{
-	char path[32], state = '?';
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (f) {
-		if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-			state = '?';
-		fclose(f);
-	}
-	return state;
-}
 
 void scene_adopt(struct tree *tree, const char *path, pid_t pid)
 {
@@ -78,21 +62,4 @@ int scene_feed(const char *path, const char *hog, int megabytes, long *ms)
 	err = wait_exit(pid);
 	*ms = now_ms() - begin;
 	return err;
-}
-
-int scene_log_lines(int fd, const char *text)
-{
-	char record[8192];
-	int lines = 0;
-	ssize_t len;
-
-	for (;;) {
-		len = read(fd, record, sizeof(record) - 1);
-		if (len < 0 && errno == EPIPE)	/* overrun: the next one is there */
-			continue;
-		if (len <= 0)
-			return lines;
-		record[len] = '\0';
-		lines += !!strstr(record, text);
-	}
 }

@@ -8,9 +8,6 @@
 
 #include "tree.h"
 
-/* "R", "S", "D", "T", "Z": as /proc tells; '?' if there is no such process. */
-char process_state(pid_t pid);
-
 /* Somebody of the tree who was started by the test itself. */
 void scene_adopt(struct tree *tree, const char *path, pid_t pid);
 
@@ -22,8 +19,5 @@ void scene_adopt(struct tree *tree, const char *path, pid_t pid);
 int scene_feed(const char *path, const char *hog, int megabytes, long *ms);
 
 long now_ms(void);
-
-/* How many lines with @text the kernel has logged since kmsg_open() or the last call. */
-int scene_log_lines(int fd, const char *text);
 
 #endif /* SELFTESTS_OOM_POLICY_SCENE_H */

@@ -132,6 +132,21 @@ pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
 	return pid;
 }
 
+char process_state(pid_t pid)
+{
+	char path[32], state = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f) {
+		if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+			state = '?';
+		fclose(f);
+	}
+	return state;
+}
+
 bool has_ended(pid_t pid)
 {
 	siginfo_t info = {};

@@ -67,6 +67,9 @@ int keep_capabilities(__u64 caps);
 pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
 		  const char *who);
 
+/* 'R', 'S', 'D', 'T', 'Z': as /proc tells; '?' if there is no such process. */
+char process_state(pid_t pid);
+
 /* A child is dead, and still to be waited for. */
 bool has_ended(pid_t pid);
 

@@ -75,3 +75,13 @@ int kmsg_read_report(int fd, char *text, size_t size)
 	} while (!lines || !strstr(line, "Killed process"));
 	return lines;
 }
+
+int kmsg_count(int fd, const char *text)
+{
+	char record[8192], *line;
+	int lines = 0;
+
+	while ((line = read_record(fd, record, sizeof(record))))
+		lines += !!strstr(line, text);
+	return lines;
+}

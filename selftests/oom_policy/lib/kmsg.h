@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Reading an OOM report out of the kernel's log. */
+/* Reading the kernel's log, OOM reports above all. */
 #ifndef SELFTESTS_OOM_POLICY_KMSG_H
 #define SELFTESTS_OOM_POLICY_KMSG_H
 
@@ -13,5 +13,8 @@ int kmsg_open(void);
  * record; the number of lines, or -1 if it does not come to its end in time.
  */
 int kmsg_read_report(int fd, char *text, size_t size);
+
+/* How many records with @text there are since kmsg_open() or the last reading. */
+int kmsg_count(int fd, const char *text);
 
 #endif /* SELFTESTS_OOM_POLICY_KMSG_H */
