@@ -135,9 +135,10 @@ FIXTURE_SETUP(collateral)
 	};
 
 	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
+	/* The tree's tasks must not keep them open. */
 	ASSERT_EQ(0, pipe(self->ask));
 	ASSERT_EQ(0, pipe(self->answer));
-	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
 	self->policy = policy_load(&self->tree);
 	ASSERT_NE(NULL, self->policy);
 	self->link = attach_with(self->policy->progs.compare, "", .flags = variant->flags,
