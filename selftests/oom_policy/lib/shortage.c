@@ -72,7 +72,9 @@ int shortage_begin(struct shortage *shortage, const __u32 *sated)
 {
 	shortage->reserve = mmap(NULL, RESERVE, PROT_READ | PROT_WRITE,
 				 MAP_ANONYMOUS | MAP_PRIVATE | MAP_POPULATE, -1, 0);
-	if (shortage->reserve == MAP_FAILED || mlockall(MCL_CURRENT)) {
+	/* A hog that has it as well would keep it when it is given back. */
+	if (shortage->reserve == MAP_FAILED ||
+	    madvise(shortage->reserve, RESERVE, MADV_DONTFORK) || mlockall(MCL_CURRENT)) {
 		diag("no reserve of memory: %m");
 		return -1;
 	}
