@@ -59,6 +59,8 @@ int scene_feed(const char *path, const char *hog, int megabytes, long *ms)
 		_exit(eat(hog, megabytes * MEGABYTE));
 	if (pid < 0)
 		return -1;
+	/* Who is killed meanwhile may be many. */
+	wait_while_moving(has_ended(pid), cgroup_read_long(path, "memory.events", "oom_kill"));
 	err = wait_exit(pid);
 	*ms = now_ms() - begin;
 	return err;

@@ -108,7 +108,7 @@ pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
 		  const char *who)
 {
 	struct pollfd ready = { .events = POLLIN };
-	char byte;
+	char byte = BUSY;
 	int fds[2];
 	pid_t pid;
 
@@ -121,8 +121,10 @@ pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
 	}
 	close(fds[1]);
 	ready.fd = fds[0];
-	if (pid > 0 && (poll(&ready, 1, DEADLINE_S * 1000) != 1 ||
-			read(fds[0], &byte, 1) != 1)) {
+	while (pid > 0 && byte == BUSY && poll(&ready, 1, DEADLINE_S * 1000) == 1 &&
+	       read(fds[0], &byte, 1) == 1)
+		;
+	if (pid > 0 && byte == BUSY) {
 		diag("%s does not get ready", who);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);

@@ -40,6 +40,25 @@ void nap(void);
 	__met;								\
 })
 
+/*
+ * For what takes as long as there is much to do: false when @sign, a number that grows
+ * with what has been done, stands still until the deadline passes.
+ */
+#define wait_while_moving(cond, sign) ({				\
+	long __last = (sign), __now;					\
+	time_t __end = now_s() + DEADLINE_S;				\
+	bool __met;							\
+									\
+	while (!(__met = (cond)) && now_s() < __end) {			\
+		nap();							\
+		__now = (sign);						\
+		if (__now != __last)					\
+			__end = now_s() + DEADLINE_S;			\
+		__last = __now;						\
+	}								\
+	__met;								\
+})
+
 #define diag(fmt, ...)	fprintf(stderr, "# " fmt "\n", ##__VA_ARGS__)
 
 int write_file(const char *path, const char *text);
@@ -62,8 +81,9 @@ int keep_capabilities(__u64 caps);
 
 /*
  * A child that runs @main and dies with its parent. Returns when it has written a byte
- * to @ready_fd; -1 if it does not.
+ * to @ready_fd; -1 if it does not. Each BUSY that it writes before gives it more time.
  */
+#define BUSY	'b'
 pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
 		  const char *who);
 
