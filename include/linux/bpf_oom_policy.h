@@ -60,6 +60,16 @@ struct oom_policy {
 	} stats;
 };
 
+/**
+ * struct oom_policy_what_if - priorities that are not written, for a rehearsal
+ * @list: sorted by cgroup id, each of which is there once
+ * @nr: how many
+ */
+struct oom_policy_what_if {
+	struct bpf_oom_priority *list;
+	u32 nr;
+};
+
 static inline enum oom_policy_stage oom_policy_stage(enum bpf_attach_type type)
 {
 	return type == BPF_OOM_POLICY_TASK ? OOM_POLICY_STAGE_TASK :
@@ -73,8 +83,10 @@ int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *ka
 				 union bpf_attr __user *uattr);
 
 void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *scope,
-			 struct mem_cgroup *memcg_1, struct mem_cgroup *memcg_2);
+			 struct mem_cgroup *memcg_1, struct mem_cgroup *memcg_2,
+			 const struct oom_policy_what_if *what_if);
 int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
+			const struct oom_policy_what_if *what_if,
 			struct bpf_oom_ctx *victim, struct bpf_oom_steps *head,
 			struct bpf_oom_step *steps);
 

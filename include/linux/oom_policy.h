@@ -35,12 +35,16 @@ enum oom_policy_stage {
  * @offline: no further attachment; oom_policy_mutex
  * @mark: number of the last event that found nothing to kill here; oom_lock
  * @dry_mark: the same for rehearsals; oom_policy_dry_mutex
+ * @priority: memory.oom.priority, if there is one
+ * @priority_state: BPF_OOM_PRIORITY_*; written after @priority, read before it
  */
 struct oom_policy_memcg {
 	struct oom_policy __rcu *policy[NR_OOM_POLICY_STAGES];
 	bool offline;
 	u64 mark;
 	u64 dry_mark;
+	s64 priority;
+	u8 priority_state;
 };
 
 /**

@@ -17,7 +17,9 @@
 #include <linux/oom.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -26,6 +28,9 @@
 			 BPF_OOM_EVENT_SYSRQ |	\
 			 BPF_OOM_EVENT_EARLY |	\
 			 BPF_OOM_EVENT_DRY_RUN)
+
+/* Of what if: for some thousand cgroups. */
+#define OOM_MAX_WHAT_IF	SZ_64K
 
 /* Which of two structures is longer, the caller's or ours, does not matter. */
 static int oom_test_get_ctx(const union bpf_attr *kattr, struct bpf_oom_ctx *ctx)
@@ -98,6 +103,58 @@ static int oom_test_put_steps(const union bpf_attr *kattr, union bpf_attr __user
 	return room < need ? -ENOSPC : 0;
 }
 
+static int oom_test_cmp_priority(const void *a, const void *b)
+{
+	const struct bpf_oom_priority *prio_a = a, *prio_b = b;
+
+	if (prio_a->cgroup_id == prio_b->cgroup_id)
+		return 0;
+	return prio_a->cgroup_id < prio_b->cgroup_id ? -1 : 1;
+}
+
+static bool oom_test_valid_what_if(const struct oom_policy_what_if *what_if)
+{
+	const struct bpf_oom_priority *prio = what_if->list;
+	u32 i;
+
+	for (i = 0; i < what_if->nr; i++, prio++) {
+		if (prio->state > BPF_OOM_PRIORITY_MAX || prio->reserved ||
+		    (prio->priority && prio->state != BPF_OOM_PRIORITY_SET) ||
+		    (i && prio->cgroup_id == prio[-1].cgroup_id))
+			return false;
+	}
+	return true;
+}
+
+/* 0 and NULL if nothing is supposed; else the caller frees the list. */
+static int oom_test_get_what_if(const union bpf_attr *kattr,
+				struct oom_policy_what_if *what_if,
+				const struct oom_policy_what_if **given)
+{
+	void __user *from = u64_to_user_ptr(kattr->test.data_in);
+	u32 size = kattr->test.data_size_in;
+
+	*given = NULL;
+	if (!from != !size || size % sizeof(*what_if->list))
+		return -EINVAL;
+	if (!size)
+		return 0;
+	if (size > OOM_MAX_WHAT_IF)
+		return -E2BIG;
+
+	what_if->list = vmemdup_user(from, size);
+	if (IS_ERR(what_if->list))
+		return PTR_ERR(what_if->list);
+	what_if->nr = size / sizeof(*what_if->list);
+	sort(what_if->list, what_if->nr, sizeof(*what_if->list), oom_test_cmp_priority, NULL);
+	if (!oom_test_valid_what_if(what_if)) {
+		kvfree(what_if->list);
+		return -EINVAL;
+	}
+	*given = what_if;
+	return 0;
+}
+
 static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 repeat,
 			   u32 *verdict, u32 *duration)
 {
@@ -147,7 +204,8 @@ static bool oom_test_valid_ctx(const struct bpf_prog *prog, const struct bpf_oom
 static int oom_test_invented(struct bpf_prog *prog, const union bpf_attr *kattr,
 			     struct bpf_oom_ctx *ctx, u32 *verdict, u32 *duration)
 {
-	if (kattr->test.data_out || kattr->test.data_size_out ||
+	if (kattr->test.data_in || kattr->test.data_size_in ||
+	    kattr->test.data_out || kattr->test.data_size_out ||
 	    !oom_test_valid_ctx(prog, ctx))
 		return -EINVAL;
 
@@ -162,7 +220,9 @@ static int oom_test_invented(struct bpf_prog *prog, const union bpf_attr *kattr,
 
 static int oom_test_compare_below(struct bpf_prog *prog, const union bpf_attr *kattr,
 				  struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
-				  struct mem_cgroup *memcg_2, u32 *verdict, u32 *duration)
+				  struct mem_cgroup *memcg_2,
+				  const struct oom_policy_what_if *what_if,
+				  u32 *verdict, u32 *duration)
 {
 	struct mem_cgroup *parent = parent_mem_cgroup(memcg_1);
 	struct mem_cgroup *scope = root_mem_cgroup;
@@ -177,7 +237,7 @@ static int oom_test_compare_below(struct bpf_prog *prog, const union bpf_attr *k
 		return PTR_ERR(scope);
 
 	if (mem_cgroup_is_descendant(parent, scope)) {
-		oom_policy_fill_ctx(ctx, scope, memcg_1, memcg_2);
+		oom_policy_fill_ctx(ctx, scope, memcg_1, memcg_2, what_if);
 		err = oom_test_repeat(prog, ctx, kattr->test.repeat ?: 1, verdict,
 				      duration);
 	} else {
@@ -190,7 +250,9 @@ static int oom_test_compare_below(struct bpf_prog *prog, const union bpf_attr *k
 }
 
 static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
-			    struct bpf_oom_ctx *ctx, u32 *verdict, u32 *duration)
+			    struct bpf_oom_ctx *ctx,
+			    const struct oom_policy_what_if *what_if,
+			    u32 *verdict, u32 *duration)
 {
 	struct mem_cgroup *memcg_1, *memcg_2;
 	int err;
@@ -211,7 +273,8 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 		return PTR_ERR(memcg_2);
 	}
 
-	err = oom_test_compare_below(prog, kattr, ctx, memcg_1, memcg_2, verdict, duration);
+	err = oom_test_compare_below(prog, kattr, ctx, memcg_1, memcg_2, what_if, verdict,
+				     duration);
 
 	mem_cgroup_put(memcg_2);
 	mem_cgroup_put(memcg_1);
@@ -236,6 +299,7 @@ static void oom_test_attached(struct oom_policy *policy, struct mem_cgroup *scop
 
 static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 			   union bpf_attr __user *uattr, struct bpf_oom_ctx *ctx,
+			   const struct oom_policy_what_if *what_if,
 			   u32 *retval, u32 *duration)
 {
 	struct bpf_oom_steps head = {
@@ -267,7 +331,7 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 	oom_test_attached(policy, scope);
 
 	start = ktime_get_ns();
-	err = oom_policy_rehearse(policy, scope, ctx, &head, steps);
+	err = oom_policy_rehearse(policy, scope, what_if, ctx, &head, steps);
 	*duration = min_t(u64, ktime_get_ns() - start, U32_MAX);
 	/* Without a rehearsal there is no answer, and the call itself has failed. */
 	if (err == -ENOMEM || err == -EOPNOTSUPP || err == -EINTR)
@@ -279,6 +343,25 @@ out:
 	kfree(steps);
 	kfree(policy);
 	mem_cgroup_put(scope);
+	return err;
+}
+
+static int oom_test_live(struct bpf_prog *prog, const union bpf_attr *kattr,
+			 union bpf_attr __user *uattr, struct bpf_oom_ctx *ctx, u32 *retval,
+			 u32 *duration)
+{
+	const struct oom_policy_what_if *given;
+	struct oom_policy_what_if what_if;
+	int err;
+
+	err = oom_test_get_what_if(kattr, &what_if, &given);
+	if (err)
+		return err;
+	err = kattr->test.flags & BPF_F_TEST_OOM_SELECT ?
+	      oom_test_select(prog, kattr, uattr, ctx, given, retval, duration) :
+	      oom_test_compare(prog, kattr, ctx, given, retval, duration);
+	if (given)
+		kvfree(given->list);
 	return err;
 }
 
@@ -295,15 +378,17 @@ out:
  * not. With BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed
  * as if @prog were attached there: data_out is a struct bpf_oom_steps with its steps,
  * retval 0 or -errno (-ESRCH nobody to kill, -EBUSY a victim is dying), and ctx_out has
- * the victim as candidate 1.
+ * the victim as candidate 1. In the first and the last case data_in can have priorities
+ * (struct bpf_oom_priority) that are to be taken for written.
  *
  * A context may be shorter or longer than the kernel's, as long as what is beyond it
  * is zero.
  *
  * Return: 0; -EINVAL for other flags, sizes or fields; -E2BIG for a longer context with
- * something in it, or for one of more than a page; -ENOENT for an id that no cgroup has;
- * -EOPNOTSUPP if it has no memory controller, or to compare cgroups by a program that
- * compares tasks; -EXDEV if the two are not siblings, or not below the scope; -ENOSPC if
+ * something in it, for one of more than a page, or for too many priorities; -ENOENT for
+ * an id that no cgroup has; -EOPNOTSUPP if it has no memory controller, or to compare
+ * cgroups by a program that compares tasks; -EXDEV if the two are not siblings, or not
+ * below the scope; -ENOSPC if
  * an answer does not fit; -EINTR, -ENOMEM, -EFAULT.
  */
 int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *kattr,
@@ -313,8 +398,7 @@ int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *ka
 	struct bpf_oom_ctx ctx;
 	int err;
 
-	if (kattr->test.data_in || kattr->test.data_size_in ||
-	    kattr->test.cpu || kattr->test.batch_size)
+	if (kattr->test.cpu || kattr->test.batch_size)
 		return -EINVAL;
 	if (kattr->test.ctx_size_out > PAGE_SIZE)
 		return -E2BIG;
@@ -325,13 +409,11 @@ int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *ka
 
 	switch (kattr->test.flags) {
 	case 0:
-		err = oom_test_compare(prog, kattr, &ctx, &retval, &duration);
+	case BPF_F_TEST_OOM_SELECT:
+		err = oom_test_live(prog, kattr, uattr, &ctx, &retval, &duration);
 		break;
 	case BPF_F_TEST_OOM_CTX:
 		err = oom_test_invented(prog, kattr, &ctx, &retval, &duration);
-		break;
-	case BPF_F_TEST_OOM_SELECT:
-		err = oom_test_select(prog, kattr, uattr, &ctx, &retval, &duration);
 		break;
 	default:
 		err = -EINVAL;

@@ -15,9 +15,10 @@
 #include <trace/events/oom_policy.h>
 
 #include "event.h"
+#include "priority.h"
 
-static __always_inline void oom_policy_cand(struct oom_cand *cand,
-					    struct mem_cgroup *memcg)
+static __always_inline void oom_policy_fill_cand(struct oom_cand *cand,
+						 struct mem_cgroup *memcg)
 {
 	cand->node = memcg;
 	cand->id = memcg_cgroup_id(memcg);
@@ -25,6 +26,21 @@ static __always_inline void oom_policy_cand(struct oom_cand *cand,
 	cand->swap = (u64)page_counter_read(&memcg->swap) * PAGE_SIZE;
 	cand->scratch = 0;
 	cand->points = 0;
+}
+
+/* Both under RCU; false: never a candidate. The second is for rehearsals. */
+static __always_inline bool oom_policy_cand(struct oom_cand *cand,
+					    struct mem_cgroup *memcg)
+{
+	oom_policy_fill_cand(cand, memcg);
+	return oom_policy_priority(memcg, &cand->priority);
+}
+
+static inline bool oom_policy_cand_if(struct oom_cand *cand, struct mem_cgroup *memcg,
+				      const struct oom_policy_what_if *what_if)
+{
+	oom_policy_fill_cand(cand, memcg);
+	return oom_policy_priority_if(what_if, memcg, &cand->priority);
 }
 
 static __always_inline void oom_policy_set_cand_1(struct bpf_oom_ctx *ctx,
@@ -35,6 +51,7 @@ static __always_inline void oom_policy_set_cand_1(struct bpf_oom_ctx *ctx,
 	ctx->cgroup_id_1 = cand->id;
 	ctx->usage_1 = cand->usage;
 	ctx->swap_1 = cand->swap;
+	ctx->priority_1 = cand->priority;
 	ctx->scratch_1 = cand->scratch;
 	ctx->cgroup_1 = memcg->css.cgroup;
 }
@@ -47,6 +64,7 @@ static __always_inline void oom_policy_set_cand_2(struct bpf_oom_ctx *ctx,
 	ctx->cgroup_id_2 = cand->id;
 	ctx->usage_2 = cand->usage;
 	ctx->swap_2 = cand->swap;
+	ctx->priority_2 = cand->priority;
 	ctx->scratch_2 = cand->scratch;
 	ctx->cgroup_2 = memcg->css.cgroup;
 }

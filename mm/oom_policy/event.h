@@ -130,6 +130,7 @@ struct oom_policy_spared {
  * @early: asked for by oom_policy_kill()
  * @exits: the victim was about to exit anyway, so that nobody was killed
  * @rehearsed: the policy that rules at @scope in a rehearsal, NULL in a real event
+ * @what_if: priorities that a rehearsal goes by, or NULL
  * @first: the policy asked first, referenced: it sets @budget and @grace
  * @policy: the policy asked last, referenced
  * @chooser: the policy that made the last choice, or the one that rules where
@@ -171,6 +172,7 @@ struct oom_policy_event {
 	bool early;
 	bool exits;
 	struct oom_policy *rehearsed;
+	const struct oom_policy_what_if *what_if;
 	struct oom_policy *first;
 	struct oom_policy *policy;
 	struct oom_policy *chooser;

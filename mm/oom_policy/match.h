@@ -18,6 +18,7 @@
  * @id: cgroup id, the last word in a tie
  * @usage: bytes
  * @swap: bytes
+ * @priority: memory.oom.priority; of memcgs
  * @scratch: the program's
  * @points: oom_badness(), for tasks
  */
@@ -26,6 +27,7 @@ struct oom_cand {
 	u64 id;
 	u64 usage;
 	u64 swap;
+	s64 priority;
 	u64 scratch;
 	long points;
 };

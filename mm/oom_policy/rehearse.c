@@ -24,14 +24,18 @@
  * @scope: as if the shortage were there; above the candidates
  * @memcg_1: candidate 1, referenced by the caller
  * @memcg_2: candidate 2, a sibling, referenced by the caller
+ * @what_if: priorities that are to be taken for written, or NULL
  */
 void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *scope,
-			 struct mem_cgroup *memcg_1, struct mem_cgroup *memcg_2)
+			 struct mem_cgroup *memcg_1, struct mem_cgroup *memcg_2,
+			 const struct oom_policy_what_if *what_if)
 {
 	struct oom_cand cand_1, cand_2;
 
-	oom_policy_cand(&cand_1, memcg_1);
-	oom_policy_cand(&cand_2, memcg_2);
+	rcu_read_lock();
+	oom_policy_cand_if(&cand_1, memcg_1, what_if);
+	oom_policy_cand_if(&cand_2, memcg_2, what_if);
+	rcu_read_unlock();
 	*ctx = (struct bpf_oom_ctx) {
 		.scope_id = memcg_cgroup_id(scope),
 		.level = memcg_1->css.cgroup->level - scope->css.cgroup->level,
@@ -141,12 +145,13 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
 
 	rcu_read_lock();
 	memcg = mem_cgroup_from_task(task);
-	oom_policy_cand(&cand, memcg);
+	oom_policy_cand_if(&cand, memcg, ev->what_if);
 	*victim = (struct bpf_oom_ctx) {
 		.cgroup_id_1 = cand.id,
 		.scope_id = ev->ctx.scope_id,
 		.usage_1 = cand.usage,
 		.swap_1 = cand.swap,
+		.priority_1 = cand.priority,
 		.pid_1 = task_tgid_nr(task),
 		.oom_score_adj_1 = READ_ONCE(task->signal->oom_score_adj),
 		.level = oom_policy_level(ev, memcg),
@@ -159,6 +164,7 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
  * oom_policy_rehearse - select without killing, as if a policy were attached
  * @policy: rules at @scope; a link of its own that nothing else refers to
  * @scope: the root for a global OOM, else the memcg that met its limit; referenced
+ * @what_if: priorities that are to be taken for written, or NULL
  * @victim: candidate 1 becomes the victim: memcg (bytes) and process
  * @head: how many steps were filled in, and whether that is all
  * @steps: room for OOM_POLICY_STEPS + 1 levels
@@ -169,6 +175,7 @@ static void oom_policy_copy_victim(struct oom_policy_event *ev, struct bpf_oom_c
  * -ENOMEM; -EOPNOTSUPP if the memory controller is not on cgroup v2.
  */
 int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
+			const struct oom_policy_what_if *what_if,
 			struct bpf_oom_ctx *victim, struct bpf_oom_steps *head,
 			struct bpf_oom_step *steps)
 {
@@ -191,6 +198,7 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 		return -EINTR;
 	}
 	ev->rehearsed = policy;
+	ev->what_if = what_if;
 	/* One is for those who were spared at first. */
 	ev->seq = oom_policy_dry_seq += 2;
 	oom_policy_begin(ev, &oc, oom_policy_dry_evaluate);

@@ -47,6 +47,7 @@ static __always_inline int oom_policy_compare(void *arg, struct oom_cand *best,
 	next->id = ctx->cgroup_id_2;
 	next->usage = ctx->usage_2;
 	next->swap = ctx->swap_2;
+	next->priority = ctx->priority_2;
 	if (verdict != BPF_OOM_FIRST)	/* who loses needs it no more */
 		next->scratch = ctx->scratch_2;
 	return verdict;
@@ -108,15 +109,6 @@ static void oom_policy_keep(const struct oom_match *match, struct mem_cgroup **k
 	kept[1] = match->runner.node;
 }
 
-/*
- * One that is on its way in has no tasks of its own yet, and may be freed whoever
- * refers to it if its way fails.
- */
-static __always_inline bool oom_policy_online(const struct cgroup_subsys_state *css)
-{
-	return (READ_ONCE(css->flags) & (CSS_ONLINE | CSS_DYING)) == CSS_ONLINE;
-}
-
 static __always_inline bool oom_policy_eligible(const struct oom_policy_event *ev,
 						struct cgroup_subsys_state *css,
 						bool marked)
@@ -161,7 +153,7 @@ static unsigned int oom_policy_pause(struct cgroup_subsys_state *css,
 static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 						    struct mem_cgroup *parent,
 						    struct oom_match *match, bool marked,
-						    oom_compare_fn compare)
+						    bool supposed, oom_compare_fn compare)
 {
 	struct cgroup_subsys_state *css;
 	unsigned int left = OOM_POLICY_BATCH;
@@ -191,7 +183,10 @@ static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 		if (unlikely(!oom_policy_eligible(ev, css, marked)))
 			continue;
 
-		oom_policy_cand(&next, mem_cgroup_from_css(css));
+		if (unlikely(supposed ?
+			     !oom_policy_cand_if(&next, mem_cgroup_from_css(css), ev->what_if) :
+			     !oom_policy_cand(&next, mem_cgroup_from_css(css))))
+			continue;
 		outcome = oom_match_play(match, &next, compare, ev, &dropped);
 		if (outcome == BPF_OOM_SECOND) {
 			oom_policy_set_cand_1(&ev->ctx, &next);
@@ -210,9 +205,12 @@ static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 static int oom_policy_pass_judged(struct oom_policy_event *ev, struct mem_cgroup *parent,
 				  struct oom_match *match)
 {
+	if (ev->what_if)
+		return oom_policy_pass_children(ev, parent, match, true, true,
+						oom_policy_compare);
 	return ev->marked ?
-	       oom_policy_pass_children(ev, parent, match, true, oom_policy_compare) :
-	       oom_policy_pass_children(ev, parent, match, false, oom_policy_compare);
+	       oom_policy_pass_children(ev, parent, match, true, false, oom_policy_compare) :
+	       oom_policy_pass_children(ev, parent, match, false, false, oom_policy_compare);
 }
 
 /*
@@ -234,7 +232,7 @@ static int oom_policy_pass(struct oom_policy_event *ev, struct mem_cgroup *paren
 	}
 
 	match->tied = true;
-	return oom_policy_pass_children(ev, parent, match, true, oom_policy_tie);
+	return oom_policy_pass_children(ev, parent, match, true, true, oom_policy_tie);
 }
 
 static void oom_policy_move(struct oom_policy_event *ev, struct mem_cgroup *memcg)

@@ -48,6 +48,7 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 		.task_1 = task_1,
 		.task_2 = task_2,
 	};
+	struct mem_cgroup *memcg_1, *memcg_2;
 	u32 verdict;
 
 	if (oom_policy_interrupted(ev))
@@ -58,10 +59,14 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	ev->task_runs++;
 	rcu_read_lock();
 	migrate_disable();
-	ctx.cgroup_1 = mem_cgroup_from_task(task_1)->css.cgroup;
-	ctx.cgroup_2 = mem_cgroup_from_task(task_2)->css.cgroup;
+	memcg_1 = mem_cgroup_from_task(task_1);
+	memcg_2 = mem_cgroup_from_task(task_2);
+	ctx.cgroup_1 = memcg_1->css.cgroup;
+	ctx.cgroup_2 = memcg_2->css.cgroup;
 	ctx.cgroup_id_1 = cgroup_id(ctx.cgroup_1);
 	ctx.cgroup_id_2 = cgroup_id(ctx.cgroup_2);
+	oom_policy_priority_if(ev->what_if, memcg_1, &ctx.priority_1);
+	oom_policy_priority_if(ev->what_if, memcg_2, &ctx.priority_2);
 	ev->prog = READ_ONCE(ev->task_policy->link.prog);
 	verdict = oom_policy_run(ev, &ctx);
 	best->scratch = ctx.scratch_1;

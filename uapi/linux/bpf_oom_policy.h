@@ -58,6 +58,24 @@ enum bpf_oom_test_flags {
 	BPF_F_TEST_OOM_CTX		= (1U << 17),
 };
 
+/* bpf_oom_priority.state; what memory.oom.priority of a cgroup says */
+enum bpf_oom_priority_state {
+	BPF_OOM_PRIORITY_UNSET	= 0,	/* nothing: that of an only child, or 0 */
+	BPF_OOM_PRIORITY_SET	= 1,	/* a number */
+	BPF_OOM_PRIORITY_MAX	= 2,	/* never a candidate */
+};
+
+/*
+ * test.data_in of a comparison of two cgroups, or of a rehearsed selection: an array of
+ * what is to be taken for written to memory.oom.priority, of each cgroup once.
+ */
+struct bpf_oom_priority {
+	__u64 cgroup_id;
+	__s64 priority;		/* 0 unless the state is BPF_OOM_PRIORITY_SET */
+	__u32 state;		/* BPF_OOM_PRIORITY_* */
+	__u32 reserved;		/* 0 */
+};
+
 struct cgroup;
 struct task_struct;
 
@@ -93,6 +111,13 @@ struct bpf_oom_ctx {
 	__bpf_md_ptr(struct cgroup *, cgroup_2);
 	__bpf_md_ptr(struct task_struct *, task_1);	/* task stage only */
 	__bpf_md_ptr(struct task_struct *, task_2);	/* task stage only */
+
+	/*
+	 * memory.oom.priority, higher = safer: the candidate's own, else that of its only
+	 * populated child, else 0. Task stage: of the memcg that the process is in.
+	 */
+	__s64 priority_1;
+	__s64 priority_2;
 };
 
 /* bpf_oom_steps.flags */

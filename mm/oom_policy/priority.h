@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The priority of a candidate: memory.oom.priority of its own, else that of its only
+ * populated child, else 0. priority.c has the file, and the way down.
+ *
+ * A write of the file takes no lock: whoever sees a new state sees the value that was
+ * written with it, or a newer one.
+ */
+#ifndef _MM_OOM_POLICY_PRIORITY_H
+#define _MM_OOM_POLICY_PRIORITY_H
+
+#include <asm/barrier.h>
+#include <linux/bpf_oom_policy.h>
+#include <linux/cgroup.h>
+#include <linux/limits.h>
+#include <linux/memcontrol.h>
+
+bool oom_policy_priority_if(const struct oom_policy_what_if *what_if,
+			    struct mem_cgroup *memcg, s64 *priority);
+
+/*
+ * One that is on its way in has no tasks of its own yet, and may be freed whoever
+ * refers to it if its way fails.
+ */
+static __always_inline bool oom_policy_online(const struct cgroup_subsys_state *css)
+{
+	return (READ_ONCE(css->flags) & (CSS_ONLINE | CSS_DYING)) == CSS_ONLINE;
+}
+
+static __always_inline bool oom_policy_has_only_child(const struct mem_cgroup *memcg)
+{
+	/* The children come and go anyway. */
+	return data_race(memcg->css.cgroup->nr_populated_domain_children) == 1;
+}
+
+/**
+ * oom_policy_priority - the priority of a candidate
+ * @memcg: the candidate; under RCU
+ * @priority: S64_MAX for one that is never a candidate
+ *
+ * Return: whether it may be one.
+ */
+static __always_inline bool oom_policy_priority(struct mem_cgroup *memcg, s64 *priority)
+{
+	/* Pairs with the release in oom_priority_write(). */
+	const u8 state = smp_load_acquire(&memcg->oom_policy.priority_state);
+
+	*priority = READ_ONCE(memcg->oom_policy.priority);
+	if (likely(state == BPF_OOM_PRIORITY_SET))
+		return true;
+	*priority = 0;
+	if (likely(state == BPF_OOM_PRIORITY_UNSET && !oom_policy_has_only_child(memcg)))
+		return true;
+	return oom_policy_priority_if(NULL, memcg, priority);
+}
+
+#endif /* _MM_OOM_POLICY_PRIORITY_H */
