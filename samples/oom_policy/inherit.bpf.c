@@ -2,9 +2,9 @@
 /*
  * inherit: priorities that children inherit, and that vanish with their cgroup.
  *
- * The idea: strict priorities as in tenant_prio, but kept in the cgroup's own
- * storage. A cgroup that was given none has that of its nearest ancestor with
- * one, and without any such 0. A priority goes away with its cgroup, so that
+ * The idea: strict priorities as in tenant_prio, but inherited, and kept in the
+ * cgroup's own storage. A cgroup that was given none has that of its nearest ancestor
+ * with one, and without any such 0. A priority goes away with its cgroup, so that
  * nobody has to clean up a map, and there is no limit on how many there are.
  *
  *                       /
@@ -67,7 +67,7 @@ static __s64 inherited(struct cgroup *cgrp)
 	return found;
 }
 
-/* As in tenant_prio: a priority that sorts as an unsigned number, zero if unknown. */
+/* As in leaf_prio: a priority that sorts as an unsigned number, zero if unknown. */
 static __always_inline __u64 rank(__u64 scratch, struct cgroup *cgrp)
 {
 	return scratch ?: (__u64)inherited(cgrp) ^ (1ULL << 63);

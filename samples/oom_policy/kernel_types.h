@@ -19,6 +19,7 @@ struct cgroup_subsys_state {
 };
 
 struct kernfs_node {
+	const char *name;
 	__u64 id;
 };
 
@@ -38,9 +39,15 @@ struct page_counter {
 	unsigned long low;
 };
 
+struct oom_policy_memcg {
+	__s64 priority;
+	__u8 priority_state;
+};
+
 struct mem_cgroup {
 	struct page_counter memory;
 	bool oom_group;
+	struct oom_policy_memcg oom_policy;
 };
 
 struct task_struct {

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libcgroup.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -27,7 +28,8 @@
 
 #define CONF		"/usr/share/oom_policy/demo.conf"
 #define CGROUP_ROOT	"/sys/fs/cgroup"
-#define PIN_DIR		"/sys/fs/bpf/oom_policy_demo"
+#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define PIN		"/sys/fs/bpf/oom_policy_demo"
 #define DEADLINE_MS	120000
 #define MAX_GROUPS	10
 #define MAX_MACHINE_MB	2048
@@ -40,7 +42,7 @@
 })
 
 /*
- * The groups of demo.conf, parents before children: what the policy is told, and
+ * The groups of demo.conf, parents before children: their memory.oom.priority, and
  * the share of the available memory that a tenant holds, in percent.
  */
 static struct group {
@@ -211,9 +213,7 @@ static void clean_up(void)
 	struct cgroup *cgroup;
 	int i;
 
-	unlink(PIN_DIR "/link");
-	unlink(PIN_DIR "/oom_priority");
-	rmdir(PIN_DIR);
+	unlink(PIN);
 	for (i = MAX_GROUPS - 1; i >= 0; i--) {
 		if (groups[i].pid > 0) {
 			kill(groups[i].pid, SIGKILL);
@@ -227,22 +227,33 @@ static void clean_up(void)
 	}
 }
 
-static void attach_policy(void)
+static void set_priorities(void)
 {
-	static char args[MAX_GROUPS][64];
-	char *argv[MAX_GROUPS + 4] = { "tenant_prio", "--pin", PIN_DIR };
-	int i, status;
-	pid_t pid;
+	char path[PATH_MAX];
+	FILE *f;
+	int i;
 
 	for (i = 0; i < MAX_GROUPS; i++) {
-		snprintf(args[i], sizeof(args[i]), "%s=%d", groups[i].path, groups[i].priority);
-		argv[i + 3] = args[i];
+		snprintf(path, sizeof(path), CGROUP_ROOT "/%s/memory.oom.priority",
+			 groups[i].path);
+		f = fopen(path, "we");
+		if (!f || fprintf(f, "%d", groups[i].priority) < 0 || fclose(f))
+			fail("cannot set the priority of %s: %s", groups[i].path,
+			     strerror(errno));
 	}
+}
+
+static void attach_policy(void)
+{
+	int status;
+	pid_t pid;
+
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		execvp(argv[0], argv);
-		perror("oom_policy_demo: cannot run tenant_prio");
+		if (freopen("/dev/null", "w", stdout))
+			execlp("bpftool", "bpftool", "oom", "attach", POLICY, "pin", PIN, NULL);
+		perror("oom_policy_demo: cannot run bpftool");
 		_exit(127);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
@@ -345,6 +356,7 @@ static void run(const char *who, const char *conf, bool policy, char *result, si
 	kills = read_number("/proc/vmstat", "oom_kill ");
 
 	start_tenants(conf);
+	set_priorities();
 	if (policy)
 		attach_policy();
 	print_tree();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * rehearsal: the priorities of tenant_prio, for a first week in production.
+ * rehearsal: what tenant_prio would do, for a first week in production.
  *
  * The idea: it decides as tenant_prio would, tells so in a ring buffer, and then
  * abstains, so that the kernel kills whom it would have killed anyway. Compare
@@ -40,22 +40,47 @@
 #include "rehearsal.h"
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, __s64);
-} oom_priority SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);
 } oom_rehearsal SEC(".maps");
 
-static __s64 priority_of(__u64 id)
+static __u8 own_priority(struct cgroup_subsys_state *css, __s64 *priority)
 {
-	__s64 *priority = bpf_map_lookup_elem(&oom_priority, &id);
+	struct mem_cgroup *memcg = bpf_get_mem_cgroup(css);
+	__u8 state;
 
-	return priority ? *priority : 0;
+	if (!memcg)
+		return BPF_OOM_PRIORITY_UNSET;
+	*priority = memcg->oom_policy.priority;
+	state = memcg->oom_policy.priority_state;
+	bpf_put_mem_cgroup(memcg);
+	return state;
+}
+
+/*
+ * As the kernel reads memory.oom.priority for tenant_prio, and whether it is one: of
+ * those below an only child comes first.
+ */
+static __u8 priority_of(__u64 id, __s64 *priority)
+{
+	struct cgroup *top = bpf_cgroup_from_id(id);
+	__u8 state = BPF_OOM_PRIORITY_UNSET;
+	struct cgroup_subsys_state *css;
+
+	if (!top)
+		return BPF_OOM_PRIORITY_MAX;	/* gone meanwhile */
+	bpf_for_each(css, css, &top->self, BPF_CGROUP_ITER_DESCENDANTS_PRE) {
+		if (!is_populated(css->cgroup))
+			continue;
+		state = own_priority(css, priority);
+		if (state != BPF_OOM_PRIORITY_UNSET ||
+		    css->cgroup->nr_populated_domain_children != 1)
+			break;
+	}
+	bpf_cgroup_release(top);
+	if (state == BPF_OOM_PRIORITY_UNSET)
+		*priority = 0;
+	return state;
 }
 
 static bool is_better(const struct rehearsal_level *cand, const struct rehearsal_level *best)
@@ -74,13 +99,14 @@ static void play(struct cgroup_subsys_state *css, struct rehearsal_level *best)
 	struct rehearsal_level cand = {};
 	struct mem_cgroup *memcg;
 
+	cand.winner_id = css->cgroup->kn->id;
+	if (priority_of(cand.winner_id, &cand.priority) == BPF_OOM_PRIORITY_MAX)
+		return;
 	memcg = bpf_get_mem_cgroup(css);
 	if (!memcg)
 		return;
 	cand.usage = bpf_mem_cgroup_usage(memcg);
 	bpf_put_mem_cgroup(memcg);
-	cand.winner_id = css->cgroup->kn->id;
-	cand.priority = priority_of(cand.winner_id);
 	cand.eligible = best->eligible + 1;
 	best->eligible++;
 	if (is_better(&cand, best))
