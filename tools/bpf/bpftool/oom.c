@@ -21,17 +21,17 @@ static int do_help(int argc, char **argv)
 	fprintf(stderr,
 		"Usage: %1$s oom { show | list } [CGROUP]\n"
 		"       %1$s oom attach   PROG [CGROUP] [type { memcg | task }] [flags FLAGS]\n"
-		"                          [budget MICROSECONDS] [grace MILLISECONDS] [pin FILE]\n"
+		"                          [budget MICROSECONDS] [grace MILLISECONDS] [floor SIZE]\n"
+		"                          [map NAME pin FILE] [pin FILE]\n"
 		"       %1$s oom detach   { CGROUP | LINK } [type { memcg | task }]\n"
-		"       %1$s oom replace  { CGROUP | LINK } PROG [type { memcg | task }]\n"
-		"       %1$s oom compare  CGROUP CGROUP [prog PROG]\n"
-		"       %1$s oom rank     [CGROUP] [prog PROG]\n"
-		"       %1$s oom select   [CGROUP] [prog PROG]\n"
-		"       %1$s oom check    [CGROUP] [prog PROG]\n"
-		"       %1$s oom priority list [CGROUP]\n"
+		"       %1$s oom replace  { CGROUP | LINK } PROG [floor SIZE] [type { memcg | task }]\n"
+		"       %1$s oom compare  CGROUP CGROUP [with CGROUP=PRIORITY ...] [prog PROG]\n"
+		"       %1$s oom rank     [CGROUP] [with CGROUP=PRIORITY ...] [prog PROG]\n"
+		"       %1$s oom select   [CGROUP] [with CGROUP=PRIORITY ...] [prog PROG]\n"
+		"       %1$s oom check    [CGROUP] [with CGROUP=PRIORITY ...] [prog PROG]\n"
+		"       %1$s oom priority list [all] [CGROUP]\n"
 		"       %1$s oom priority get CGROUP\n"
-		"       %1$s oom priority set CGROUP NUMBER\n"
-		"       %1$s oom priority delete { CGROUP | id CGROUP_ID }\n"
+		"       %1$s oom priority set CGROUP PRIORITY\n"
 		"       %1$s oom monitor  [count NUMBER]\n"
 		"       %1$s oom help\n"
 		"\n"
@@ -39,6 +39,8 @@ static int do_help(int argc, char **argv)
 		"                 mount point or, in a cgroup, from the working directory on\n"
 		"       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME |\n"
 		"                 [file] OBJECT_FILE }\n"
+		"       PRIORITY := { NUMBER | max | unset }\n"
+		"       SIZE := { BYTES[K|M|G] | PERCENT%% }\n"
 		"       FLAGS := { memcg | kill_all | root_tasks }[,...]\n"
 		"       " HELP_SPEC_LINK "\n"
 		"       " HELP_SPEC_OPTIONS " |\n"
@@ -87,6 +89,7 @@ int do_oom(int argc, char **argv)
 			argv[i]++;
 
 	err = cmd_select(cmds, argc, argv, do_help);
+	oom_priority_done();
 	oom_link_done();
 	oom_cgroup_done();
 	if (check_output())

@@ -3,7 +3,8 @@
  * What the files of "bpftool oom" share. oom.c has the table of commands, and each
  * command is in a file of its name; oom_attach.c has also detach and replace. What
  * they stand on: oom_cgroup.c finds cgroups, oom_link.c links, oom_prog.c programs,
- * oom_rehearse.c runs a program to hear its verdict, and oom_text.c prints.
+ * oom_priority.c also priorities, oom_rehearse.c runs a program to hear its verdict, and
+ * oom_text.c prints.
  *
  * Functions that return int give 0 or more, or -1 with the reason already told
  * by oom_err(), unless they say otherwise.
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/bpf.h>
+#include <linux/bpf_oom_policy.h>
 
 #include "main.h"
 #include "oom_text.h"
@@ -30,6 +32,7 @@ struct oom_cgroup {
 };
 
 int oom_cgroup_mount(void);
+__u64 oom_private_root(void);
 int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup);
 void oom_cgroup_free(struct oom_cgroup *cgroup);
 char *oom_cgroup_path(__u64 id);
@@ -40,12 +43,31 @@ bool oom_is_id(const char *arg);
 void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path);
 void oom_cgroup_done(void);
 
+FILE *oom_cgroup_file(const char *path, const char *file, const char *mode);
+bool oom_cgroup_has(const char *path, const char *file);
+char *oom_only_child(const char *parent, __u64 *id);
+
+/* oom_priority.c. What memory.oom.priority says, or counts as. */
+struct oom_priority {
+	enum bpf_oom_priority_state state;
+	__s64 value;		/* 0 unless it is set */
+};
+
+const char *oom_priority_text(const struct oom_priority *priority);
+void oom_priority_of(const char *path, __u64 id, struct oom_priority *priority);
+__u32 oom_priority_supposed(const struct bpf_oom_priority **list);
+int oom_parse_with(int *argc, char ***argv);
+void oom_priority_done(void);
+void oom_json_priority(json_writer_t *wtr, const char *prefix,
+		       const struct oom_priority *priority);
+
 /* A child of a cgroup: what it holds, and why it would take no part. */
 struct oom_child {
 	char *path;
 	__u64 id;
 	__u64 usage;
 	__u64 swap;
+	struct oom_priority priority;	/* that it counts with */
 	const char *out;	/* NULL: it takes part */
 };
 
@@ -88,7 +110,20 @@ struct oom_prog_arg {
 
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg);
 void oom_explain_load(const char *what, int err, const char *log);
-int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities);
+
+/* How an object file is to be loaded. */
+struct oom_load {
+	__u32 attach_type;
+	const char *map;	/* of that name shall be ... */
+	int map_fd;		/* ... this one, if there is one, -1: its own */
+	bool map_required;
+	bool has_floor;
+	__u64 floor;		/* bytes, for the variable oom_floor */
+};
+
+int oom_prog_open(const struct oom_prog_arg *arg, const struct oom_load *load);
+int oom_prog_map(int prog_fd, const char *name, struct bpf_map_info *info);
+int oom_parse_size(const char *text, __u64 *bytes);
 void oom_prog_name(__u32 id, char *name, size_t size);
 int oom_parse_u32(int *argc, char ***argv, __u32 *value, const char *what);
 
@@ -96,7 +131,6 @@ int oom_parse_u32(int *argc, char ***argv, __u32 *value, const char *what);
 struct oom_judge {
 	int fd;
 	int priorities;		/* its map oom_priority, -1 if it has none */
-	bool odd_priorities;	/* it has one, but of another layout */
 	__u32 id;
 	char name[MAX_PROG_FULL_NAME];
 	const struct oom_policy *policy;	/* NULL: not asked for by a link */
@@ -106,9 +140,10 @@ int oom_judge_init(struct oom_judge *judge, int fd);
 int oom_judge_open(struct oom_judge *judge, __u32 prog_id);
 int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_type);
 void oom_judge_close(struct oom_judge *judge);
-bool oom_priority_get(const struct oom_judge *judge, __u64 id, __s64 *priority);
 
-/* oom_rehearse.c. A command line that ends in [CGROUP] [prog PROG]. */
+#define OOM_PRIORITY_MAP	"oom_priority"
+
+/* oom_rehearse.c. A command line that ends in [CGROUP] [with ...] [prog PROG]. */
 int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
 		   const struct oom_prog_arg **given);
 int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
@@ -122,7 +157,7 @@ int oom_run(const struct oom_judge *judge, struct oom_child *a, struct oom_child
 int oom_run_if_there(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b);
 const char *oom_verdict_name(int verdict);
 struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_child *b);
-void oom_child_json(const struct oom_judge *judge, const struct oom_child *child);
+void oom_child_json(const struct oom_child *child);
 void oom_explain_test_run(const struct oom_judge *judge, int err, const char *path);
 
 /* Why an OOM would go another way than the rehearsal of it. */

@@ -67,6 +67,8 @@ struct attach_args {
 	__u32 flags;
 	__u32 budget_us;
 	__u32 grace_ms;
+	struct oom_load load;
+	const char *map_pin;
 	const char *pin;
 	char default_pin[PATH_MAX];
 };
@@ -75,7 +77,38 @@ struct attach_args {
 static bool is_attach_option(const char *word)
 {
 	return !strcmp(word, "type") || !strcmp(word, "flags") ||
-	       !strcmp(word, "budget") || !strcmp(word, "grace") || !strcmp(word, "pin");
+	       !strcmp(word, "budget") || !strcmp(word, "grace") || !strcmp(word, "floor") ||
+	       !strcmp(word, "map") || !strcmp(word, "pin");
+}
+
+/* "floor SIZE" */
+static int parse_floor(int *argc, char ***argv, struct oom_load *load)
+{
+	if (*argc < 2) {
+		oom_err("'floor' wants a size");
+		return -1;
+	}
+	if (oom_parse_size((*argv)[1], &load->floor))
+		return -1;
+	load->has_floor = true;
+	*argc -= 2;
+	*argv += 2;
+	return 0;
+}
+
+/* "map NAME pin FILE" */
+static int parse_map(int *argc, char ***argv, struct attach_args *args)
+{
+	if (*argc < 4 || strcmp((*argv)[2], "pin")) {
+		oom_err("'map' wants its name, 'pin' and a file");
+		return -1;
+	}
+	args->load.map = (*argv)[1];
+	args->load.map_required = true;
+	args->map_pin = (*argv)[3];
+	*argc -= 4;
+	*argv += 4;
+	return 0;
 }
 
 static int parse_attach_option(int *argc, char ***argv, struct attach_args *args)
@@ -86,6 +119,10 @@ static int parse_attach_option(int *argc, char ***argv, struct attach_args *args
 		oom_err("'%s' wants a value", word);
 		return -1;
 	}
+	if (!strcmp(word, "floor"))
+		return parse_floor(argc, argv, &args->load);
+	if (!strcmp(word, "map"))
+		return parse_map(argc, argv, args);
 	if (!strcmp(word, "budget"))
 		return oom_parse_u32(argc, argv, &args->budget_us, "budget in microseconds");
 	if (!strcmp(word, "grace"))
@@ -112,7 +149,7 @@ static int parse_attach(int argc, char **argv, struct attach_args *args)
 		path = GET_ARG();
 	while (argc) {
 		if (!is_attach_option(*argv)) {
-			oom_err("what is '%s'? attach has the options type, flags, budget, grace and pin",
+			oom_err("what is '%s'? attach has the options type, flags, budget, grace, floor, map and pin",
 				*argv);
 			return -1;
 		}
@@ -248,9 +285,52 @@ static void tell_link(const char *done, const struct oom_judge *judge, __u32 lin
 	jsonw_end_object(json_wtr);
 }
 
+/* A map that is pinned there already is the one to go on with. */
+static int open_map(struct attach_args *args)
+{
+	if (!args->map_pin)
+		return 0;
+	if (access(args->map_pin, F_OK))
+		return check_pin(args->map_pin);
+	args->load.map_fd = open_obj_pinned_any(args->map_pin, BPF_OBJ_MAP);
+	return args->load.map_fd < 0 ? -1 : 0;
+}
+
+/* 1 if it is pinned now and was not before. */
+static int pin_map(const struct attach_args *args, const struct oom_judge *judge)
+{
+	struct bpf_map_info info;
+	int fd, err;
+
+	if (!args->map_pin || args->load.map_fd >= 0)
+		return 0;
+	fd = oom_prog_map(judge->fd, args->load.map, &info);
+	if (fd < 0) {
+		oom_err("%s (prog id %u) has no map %s", judge->name, judge->id, args->load.map);
+		return -1;
+	}
+	err = do_pin_fd(fd, args->map_pin);
+	close(fd);
+	return err ? -1 : 1;
+}
+
+/* With the map pinned first, so that whoever sees the policy finds its map. */
+static int attach_with_map(const struct attach_args *args, const struct oom_judge *judge)
+{
+	int pinned, link_fd;
+
+	pinned = pin_map(args, judge);
+	if (pinned < 0)
+		return -1;
+	link_fd = attach(args, judge->fd);
+	if (link_fd < 0 && pinned)
+		unlink(args->map_pin);
+	return link_fd;
+}
+
 int oom_do_attach(int argc, char **argv)
 {
-	struct attach_args args = { .type = BPF_OOM_POLICY };
+	struct attach_args args = { .type = BPF_OOM_POLICY, .load.map_fd = -1 };
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
 	struct oom_judge judge;
@@ -259,10 +339,11 @@ int oom_do_attach(int argc, char **argv)
 	if (parse_attach(argc, argv, &args))
 		return -1;
 	choose_pin(&args);
-	if (oom_judge_init(&judge, oom_prog_open(&args.prog, args.type, -1)))
+	args.load.attach_type = args.type;
+	if (open_map(&args) || oom_judge_init(&judge, oom_prog_open(&args.prog, &args.load)))
 		goto out;
 
-	link_fd = check_slot(&args) || check_pin(args.pin) ? -1 : attach(&args, judge.fd);
+	link_fd = check_slot(&args) || check_pin(args.pin) ? -1 : attach_with_map(&args, &judge);
 	if (link_fd >= 0) {
 		bpf_link_get_info_by_fd(link_fd, &info, &len);
 		tell_link("attached", &judge, info.id, &args.cgroup, args.pin);
@@ -271,6 +352,8 @@ int oom_do_attach(int argc, char **argv)
 	}
 	oom_judge_close(&judge);
 out:
+	if (args.load.map_fd >= 0)
+		close(args.load.map_fd);
 	oom_cgroup_free(&args.cgroup);
 	return err;
 }
@@ -475,6 +558,7 @@ static int replace_prog(const struct target *target, int old_fd, int new_fd)
 
 int oom_do_replace(int argc, char **argv)
 {
+	struct oom_load load = { .map = OOM_PRIORITY_MAP };
 	struct target target = { .fd = -1 };
 	struct oom_judge old, new;
 	struct oom_prog_arg prog;
@@ -489,14 +573,17 @@ int oom_do_replace(int argc, char **argv)
 	}
 	if (target_parse(&argc, &argv, &target, type) || oom_prog_parse(&argc, &argv, &prog))
 		goto out;
+	if (argc && !strcmp(*argv, "floor") && parse_floor(&argc, &argv, &load))
+		goto out;
 	if (argc) {
 		oom_bad_arg(*argv);
 		goto out;
 	}
 	if (oom_judge_open(&old, target.info.prog_id))
 		goto out;
-	if (oom_judge_init(&new, oom_prog_open(&prog, target.info.oom_policy.attach_type,
-					       old.priorities)))
+	load.attach_type = target.info.oom_policy.attach_type;
+	load.map_fd = old.priorities;
+	if (oom_judge_init(&new, oom_prog_open(&prog, &load)))
 		goto out_old;
 
 	err = replace_prog(&target, old.fd, new.fd);

@@ -28,6 +28,8 @@
 
 static char mount_point[PATH_MAX];
 static int mount_fd = -1;
+static __u64 private_root;
+static bool root_told;
 
 /* The handle of a cgroup in cgroup v2 is its id. */
 struct cgroup_handle {
@@ -60,31 +62,6 @@ static int open_mount(void)
 	return mount_fd < 0 ? -1 : 0;
 }
 
-/**
- * oom_cgroup_mount() - find where cgroup v2 is mounted
- *
- * Return: 0, or -1 with the reason told.
- */
-int oom_cgroup_mount(void)
-{
-	if (!open_mount())
-		return 0;
-	if (mount_point[0])
-		oom_err("cannot open %s: %s", mount_point, strerror(errno));
-	else
-		oom_err("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup");
-	return -1;
-}
-
-static char *full_path(const char *path, const char *file)
-{
-	char *full;
-
-	if (asprintf(&full, "%s%s%s%s", mount_point, path, *file ? "/" : "", file) < 0)
-		return NULL;
-	return full;
-}
-
 static int get_handle(int dir_fd, const char *name, struct cgroup_handle *h)
 {
 	int mount_id;
@@ -102,6 +79,63 @@ static int get_id(int dir_fd, const char *name, __u64 *id)
 		return -1;
 	memcpy(id, h.handle.f_handle, sizeof(*id));
 	return 0;
+}
+
+/*
+ * In a cgroup namespace of one's own the root that is seen is not that of the machine,
+ * which has the first id.
+ */
+static void look_at_root(void)
+{
+	__u64 id;
+
+	if (root_told || get_id(mount_fd, "", &id))
+		return;
+	root_told = true;
+	if (id == 1)
+		return;
+	private_root = id;
+	p_info("in a cgroup namespace of its own: / is the cgroup with the id %llu, not the root of the machine; what is outside is not seen",
+	       id);
+}
+
+/**
+ * oom_private_root() - is there more above the root that is seen?
+ *
+ * Return: the id of that root if so, else 0; after oom_cgroup_mount().
+ */
+__u64 oom_private_root(void)
+{
+	return private_root;
+}
+
+/**
+ * oom_cgroup_mount() - find where cgroup v2 is mounted
+ *
+ * Says so, once, if it is not all that is seen there.
+ *
+ * Return: 0, or -1 with the reason told.
+ */
+int oom_cgroup_mount(void)
+{
+	if (!open_mount()) {
+		look_at_root();
+		return 0;
+	}
+	if (mount_point[0])
+		oom_err("cannot open %s: %s", mount_point, strerror(errno));
+	else
+		oom_err("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup");
+	return -1;
+}
+
+static char *full_path(const char *path, const char *file)
+{
+	char *full;
+
+	if (asprintf(&full, "%s%s%s%s", mount_point, path, *file ? "/" : "", file) < 0)
+		return NULL;
+	return full;
 }
 
 /* The path of a directory of cgroup v2 that is open; NULL if it is none. */
@@ -165,7 +199,8 @@ char *oom_cgroup_name(__u64 id)
 {
 	char *path = oom_cgroup_path(id);
 
-	if (!path && asprintf(&path, "cgroup id %llu (gone)", id) < 0)
+	if (!path && asprintf(&path, "cgroup id %llu (%sgone)", id,
+			      private_root ? "outside of this cgroup namespace, or " : "") < 0)
 		return NULL;
 	return path;
 }
@@ -375,12 +410,41 @@ bool oom_path_below(const char *path, const char *above)
 	return !strncmp(path, above, len) && (!path[len] || path[len] == '/');
 }
 
-static FILE *open_file(const char *path, const char *file)
+/**
+ * oom_cgroup_file() - open a file of a cgroup
+ * @path: of the cgroup
+ * @file: its name
+ * @mode: as of fopen()
+ *
+ * Return: the file, or NULL with the reason in errno.
+ */
+FILE *oom_cgroup_file(const char *path, const char *file, const char *mode)
 {
 	char *full = full_path(path, file);
-	FILE *f = full ? fopen(full, "re") : NULL;
+	FILE *f = full ? fopen(full, mode) : NULL;
+	const int err = errno;
 
 	free(full);
+	errno = err;
+	return f;
+}
+
+static FILE *open_file(const char *path, const char *file)
+{
+	return oom_cgroup_file(path, file, "re");
+}
+
+/**
+ * oom_cgroup_has() - has a cgroup that file?
+ * @path: of the cgroup
+ * @file: its name
+ */
+bool oom_cgroup_has(const char *path, const char *file)
+{
+	FILE *f = open_file(path, file);
+
+	if (f)
+		fclose(f);
 	return f;
 }
 
@@ -527,12 +591,51 @@ bool oom_child_fill(struct oom_child *child)
 	if (!read_number(child->path, "memory.current", &child->usage))
 		return false;
 	read_number(child->path, "memory.swap.current", &child->swap);
+	oom_priority_of(child->path, child->id, &child->priority);
 	child->out = NULL;
 	if (!is_populated(child->path))
 		child->out = "no processes";
 	else if (!has_killable(child->path))
 		child->out = "nobody to kill";
+	else if (child->priority.state == BPF_OOM_PRIORITY_MAX)
+		child->out = "never a candidate (memory.oom.priority is max)";
 	return true;
+}
+
+/**
+ * oom_only_child() - the one child of a cgroup that has processes
+ * @parent: path
+ * @id: becomes the child's
+ *
+ * Return: its path, for free(); NULL if there is none, or more than one.
+ */
+char *oom_only_child(const char *parent, __u64 *id)
+{
+	char *child = NULL, *below = NULL;
+	DIR *dir = open_dir(parent);
+	struct dirent *entry;
+	bool several = false;
+
+	while (dir && !several && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
+		    !strcmp(entry->d_name, ".."))
+			continue;
+		if (asprintf(&below, "%s/%s", parent, entry->d_name) < 0)
+			break;
+		if (!is_populated(below) || get_id(dirfd(dir), entry->d_name, id)) {
+			free(below);
+			continue;
+		}
+		several = child;
+		free(child);
+		child = below;
+	}
+	if (dir)
+		closedir(dir);
+	if (!several)
+		return child;
+	free(child);
+	return NULL;
 }
 
 static int compare_child_ids(const void *a, const void *b)
@@ -632,4 +735,6 @@ void oom_cgroup_done(void)
 	if (mount_fd >= 0)
 		close(mount_fd);
 	mount_fd = -1;
+	private_root = 0;
+	root_told = false;
 }

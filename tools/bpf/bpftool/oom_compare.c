@@ -94,10 +94,8 @@ static void compare_plain(const struct pair *pair)
 {
 	const struct oom_child *a = &pair->child[0], *b = &pair->child[1];
 	int columns[2], width = 20, i;
-	__s64 prio[2];
 
 	for (i = 0; i < 2; i++) {
-		oom_priority_get(&pair->judge, pair->child[i].id, &prio[i]);
 		columns[i] = oom_width(pair->child[i].path);
 		width = columns[i] > width ? columns[i] : width;
 	}
@@ -110,8 +108,10 @@ static void compare_plain(const struct pair *pair)
 	oom_judge_plain(&pair->judge);
 	oom_printf("\n  %-10s %*s%s  %*s%s\n", "", width - columns[0], "", a->path,
 		   width - columns[1], "", b->path);
-	if (pair->judge.priorities >= 0)
-		oom_printf("  %-10s %*lld  %*lld\n", "priority", width, prio[0], width, prio[1]);
+	if (a->priority.state || b->priority.state) {
+		oom_printf("  %-10s %*s", "priority", width, oom_priority_text(&a->priority));
+		oom_printf("  %*s\n", width, oom_priority_text(&b->priority));
+	}
 	compare_row("usage kB", a->usage / 1024, b->usage / 1024, width);
 	compare_row("swap kB", a->swap / 1024, b->swap / 1024, width);
 	for (i = 0; i < 2; i++)
@@ -157,7 +157,7 @@ static void compare_json(const struct pair *pair)
 	jsonw_start_array(json_wtr);
 	for (i = 0; i < 2; i++) {
 		jsonw_start_object(json_wtr);
-		oom_child_json(&pair->judge, &pair->child[i]);
+		oom_child_json(&pair->child[i]);
 		jsonw_end_object(json_wtr);
 	}
 	jsonw_end_array(json_wtr);

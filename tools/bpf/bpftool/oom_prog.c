@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * The programs of OOM policies: by id, by pin or from an object file, which is
- * loaded; and their priorities, in a map of a certain name.
+ * loaded, with a map or a floor that it is given; and their maps.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "main.h"
@@ -24,7 +25,7 @@
 #define BPF_FS_MAGIC	0xcafe4a11
 #endif
 
-#define PRIORITY_MAP	"oom_priority"
+#define FLOOR		"oom_floor"
 
 /* strtoul(), by which bpftool parses, takes what is empty, below 0 or beyond 32 bits. */
 static int check_u32(const char *text, const char *what)
@@ -217,21 +218,122 @@ static struct bpf_program *find_policy(struct bpf_object *obj, const char *file,
 	return found;
 }
 
-static bool is_priority_map(__u32 type, __u32 key_size, __u32 value_size)
+/* The object goes on with a map that there is, if it fits. */
+static int take_map(struct bpf_object *obj, const char *file, const struct oom_load *load)
 {
-	return type == BPF_MAP_TYPE_HASH && key_size == sizeof(__u64) &&
-	       value_size == sizeof(__s64);
+	struct bpf_map *map = load->map ? bpf_object__find_map_by_name(obj, load->map) : NULL;
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+
+	if (load->map_required && !map) {
+		oom_err("%s has no map %s", file, load->map);
+		return -1;
+	}
+	if (load->map_fd < 0 || !map)
+		return 0;
+	if (!bpf_map_get_info_by_fd(load->map_fd, &info, &len) &&
+	    info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
+	    info.value_size == bpf_map__value_size(map) &&
+	    !bpf_map__reuse_fd(map, load->map_fd))
+		return 0;
+	if (!load->map_required)
+		return 0;
+	oom_err("%s cannot go on with the map that is pinned: its map %s has another layout", file,
+		load->map);
+	return -1;
 }
 
-/* What takes the place of a policy goes on with its priorities. */
-static void take_priorities(struct bpf_object *obj, int priorities)
+/* Where a variable is among the read-only data; -1 if there is no such. */
+static long find_variable(const struct btf *btf, const char *name, __u32 size)
 {
-	struct bpf_map *map = bpf_object__find_map_by_name(obj, PRIORITY_MAP);
+	const struct btf_type *section, *var;
+	const struct btf_var_secinfo *info;
+	int id, i;
 
-	if (priorities >= 0 && map &&
-	    is_priority_map(bpf_map__type(map), bpf_map__key_size(map),
-			    bpf_map__value_size(map)))
-		bpf_map__reuse_fd(map, priorities);
+	id = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -1;
+	if (id < 0)
+		return -1;
+	section = btf__type_by_id(btf, id);
+	info = btf_var_secinfos(section);
+	for (i = 0; i < btf_vlen(section); i++) {
+		var = btf__type_by_id(btf, info[i].type);
+		if (info[i].size == size && !strcmp(btf__name_by_offset(btf, var->name_off), name))
+			return info[i].offset;
+	}
+	return -1;
+}
+
+static int set_floor(struct bpf_object *obj, const char *file, const struct oom_load *load)
+{
+	struct bpf_map *map;
+	long offset = -1;
+	char *data;
+	size_t size;
+
+	if (!load->has_floor)
+		return 0;
+	bpf_object__for_each_map(map, obj)
+		if (bpf_map__is_internal(map) && strstr(bpf_map__name(map), ".rodata"))
+			break;
+	data = map ? bpf_map__initial_value(map, &size) : NULL;
+	if (data)
+		offset = find_variable(bpf_object__btf(obj), FLOOR, sizeof(load->floor));
+	if (offset < 0) {
+		oom_err("%s knows no floor: it has no 64-bit constant " FLOOR, file);
+		return -1;
+	}
+	memcpy(data + offset, &load->floor, sizeof(load->floor));
+	return 0;
+}
+
+/* Of the machine, in bytes. */
+static __u64 memory_and_swap(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	__u64 kb = 0, value;
+	char key[64];
+
+	while (f && fscanf(f, "%63s %llu%*[^\n]", key, &value) == 2)
+		if (!strcmp(key, "MemTotal:") || !strcmp(key, "SwapTotal:"))
+			kb += value;
+	if (f)
+		fclose(f);
+	return kb * 1024;
+}
+
+/**
+ * oom_parse_size() - a number of bytes, or a share of the machine's memory and swap
+ * @text: BYTES, perhaps with K, M or G behind it, or a percentage
+ * @bytes: so many
+ *
+ * Return: 0, or -1 with the reason told.
+ */
+int oom_parse_size(const char *text, __u64 *bytes)
+{
+	static const char units[] = "KMG";
+	bool valid = text[0] >= '0' && text[0] <= '9';
+	const char *unit;
+	int shift = 0;
+	char *end;
+
+	errno = 0;
+	*bytes = strtoull(text, &end, 10);
+	valid &= !errno;
+	if (!strcmp(end, "%")) {
+		valid &= *bytes <= 100;
+		*bytes *= memory_and_swap() / 100;
+	} else if (*end) {
+		unit = strchr(units, *end);
+		if (unit)
+			shift = 10 * (unit - units + 1);
+		valid &= unit && !end[1] && *bytes <= ULLONG_MAX >> shift;
+		*bytes <<= shift;
+	}
+	if (valid)
+		return 0;
+	oom_err("a size is a number of bytes, with K, M or G if need be, or a percentage up to 100%%, not '%s'",
+		text);
+	return -1;
 }
 
 static bool is_statistics(const char *line)
@@ -282,7 +384,7 @@ void oom_explain_load(const char *what, int err, const char *log)
 	free(why);
 }
 
-static int load_file(const char *file, __u32 attach_type, int priorities)
+static int load_file(const char *file, const struct oom_load *load)
 {
 	struct bpf_program *prog;
 	struct bpf_object *obj;
@@ -296,10 +398,9 @@ static int load_file(const char *file, __u32 attach_type, int priorities)
 			strerror(errno));
 		return -1;
 	}
-	prog = find_policy(obj, file, attach_type);
-	if (!prog)
+	prog = find_policy(obj, file, load->attach_type);
+	if (!prog || take_map(obj, file, load) || set_floor(obj, file, load))
 		goto out;
-	take_priorities(obj, priorities);
 	/* The library asks for a log only if need be, and prints one of its own only. */
 	if (!verifier_logs)
 		log = calloc(1, BPF_LOG_BUF_SIZE);
@@ -323,68 +424,83 @@ out:
 /**
  * oom_prog_open() - a program as the user has named it, loaded if need be
  * @arg: which one
- * @attach_type: which one of an object file
- * @priorities: the map that one of an object file shall use, or -1
+ * @load: how, if it is one of an object file
  *
  * Return: its file descriptor, or -1 with the reason told.
  */
-int oom_prog_open(const struct oom_prog_arg *arg, __u32 attach_type, int priorities)
+int oom_prog_open(const struct oom_prog_arg *arg, const struct oom_load *load)
 {
 	const char *file = arg->words[0];
 	libbpf_print_fn_t print;
 	struct statfs fs;
 	int fd;
 
-	if (arg->nr_words == 2)
-		return find_loaded(arg);
-	if (statfs(file, &fs)) {
+	if (arg->nr_words == 1 && statfs(file, &fs)) {
 		oom_err("cannot read %s: %s", file, strerror(errno));
 		return -1;
 	}
-	if ((unsigned int)fs.f_type == BPF_FS_MAGIC)
-		return check_prog_type(open_obj_pinned_any(file, BPF_OBJ_PROG));
+	if (arg->nr_words == 2 || (unsigned int)fs.f_type == BPF_FS_MAGIC) {
+		if (load->has_floor || (load->map_required && load->map_fd >= 0)) {
+			oom_err("a loaded program keeps its floor and its maps: name an object file");
+			return -1;
+		}
+		return arg->nr_words == 2 ? find_loaded(arg) :
+		       check_prog_type(open_obj_pinned_any(file, BPF_OBJ_PROG));
+	}
 
 	/* We say it in one sentence; the library would add its own. */
 	print = libbpf_set_print(NULL);
 	if (verifier_logs)
 		libbpf_set_print(print);
-	fd = load_file(file, attach_type, priorities);
+	fd = load_file(file, load);
 	libbpf_set_print(print);
 	return fd;
 }
 
-/* Look for the map by its name among those of the program. */
-static void find_priorities(struct oom_judge *judge, __u32 nr_maps)
+/**
+ * oom_prog_map() - the map of a loaded program that has that name
+ * @prog_fd: the program
+ * @name: of which the kernel keeps 15 characters
+ * @info: what it is
+ *
+ * Says nothing.
+ *
+ * Return: its file descriptor, or -1.
+ */
+int oom_prog_map(int prog_fd, const char *name, struct bpf_map_info *info)
 {
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info), i;
+	struct bpf_prog_info prog = {};
+	__u32 len = sizeof(prog), nr, i;
 	__u32 *ids;
+	int fd = -1;
 
-	ids = calloc(nr_maps ?: 1, sizeof(*ids));
+	if (bpf_prog_get_info_by_fd(prog_fd, &prog, &len))
+		return -1;
+	nr = prog.nr_map_ids;
+	ids = calloc(nr ?: 1, sizeof(*ids));
 	if (!ids)
-		return;
-	info.nr_map_ids = nr_maps;
-	info.map_ids = ptr_to_u64(ids);
-	if (bpf_prog_get_info_by_fd(judge->fd, &info, &len))
-		info.nr_map_ids = 0;
+		return -1;
+	memset(&prog, 0, sizeof(prog));
+	prog.nr_map_ids = nr;
+	prog.map_ids = ptr_to_u64(ids);
+	len = sizeof(prog);
+	if (bpf_prog_get_info_by_fd(prog_fd, &prog, &len))
+		nr = 0;
 
-	for (i = 0; i < info.nr_map_ids && judge->priorities < 0; i++) {
-		struct bpf_map_info map = {};
-		int fd = bpf_map_get_fd_by_id(ids[i]);
-
-		len = sizeof(map);
+	for (i = 0; i < nr && fd < 0; i++) {
+		fd = bpf_map_get_fd_by_id(ids[i]);
 		if (fd < 0)
 			continue;
-		if (bpf_map_get_info_by_fd(fd, &map, &len) || strcmp(map.name, PRIORITY_MAP)) {
-			close(fd);
-		} else if (is_priority_map(map.type, map.key_size, map.value_size)) {
-			judge->priorities = fd;
-		} else {
-			judge->odd_priorities = true;
-			close(fd);
-		}
+		memset(info, 0, sizeof(*info));
+		len = sizeof(*info);
+		if (!bpf_map_get_info_by_fd(fd, info, &len) &&
+		    !strncmp(info->name, name, BPF_OBJ_NAME_LEN - 1))
+			break;
+		close(fd);
+		fd = -1;
 	}
 	free(ids);
+	return fd;
 }
 
 /**
@@ -397,6 +513,7 @@ static void find_priorities(struct oom_judge *judge, __u32 nr_maps)
 int oom_judge_init(struct oom_judge *judge, int fd)
 {
 	struct bpf_prog_info info = {};
+	struct bpf_map_info map;
 	__u32 len = sizeof(info);
 
 	memset(judge, 0, sizeof(*judge));
@@ -411,7 +528,7 @@ int oom_judge_init(struct oom_judge *judge, int fd)
 	}
 	judge->id = info.id;
 	get_prog_full_name(&info, fd, judge->name, sizeof(judge->name));
-	find_priorities(judge, info.nr_map_ids);
+	judge->priorities = oom_prog_map(fd, OOM_PRIORITY_MAP, &map);
 	return 0;
 }
 
@@ -480,21 +597,6 @@ void oom_judge_close(struct oom_judge *judge)
 		close(judge->fd);
 	judge->priorities = -1;
 	judge->fd = -1;
-}
-
-/**
- * oom_priority_get() - the priority of a cgroup in the map of a program
- * @judge: the program
- * @id: of the cgroup
- * @priority: 0 if none is set
- *
- * Return: whether one is set.
- */
-bool oom_priority_get(const struct oom_judge *judge, __u64 id, __s64 *priority)
-{
-	*priority = 0;
-	return judge->priorities >= 0 &&
-	       !bpf_map_lookup_elem(judge->priorities, &id, priority);
 }
 
 /**

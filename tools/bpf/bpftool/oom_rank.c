@@ -77,34 +77,29 @@ static int rank(struct ranking *r)
 	return 0;
 }
 
-/* The priorities are of any length. */
+/* Of the column of priorities, which are of any length; 0 if there are none. */
 static int priority_width(const struct ranking *r)
 {
 	int width = MIN_WIDTH, i, n;
-	__s64 priority;
+	bool any = false;
 
 	for (i = 0; i < r->nr; i++) {
-		oom_priority_get(&r->judge, r->children[i].id, &priority);
-		n = snprintf(NULL, 0, "%lld", priority);
+		any |= r->children[i].priority.state != BPF_OOM_PRIORITY_UNSET;
+		n = strlen(oom_priority_text(&r->children[i].priority));
 		width = n > width ? n : width;
 	}
-	return width;
+	return any ? width : 0;
 }
 
-static void rank_line(const struct ranking *r, const struct oom_child *child, int place,
-		      int width)
+static void rank_line(const struct oom_child *child, int place, int width)
 {
-	__s64 priority;
-
 	if (place)
 		oom_printf("%4d", place);
 	else
 		oom_printf("   -");
 	oom_printf(" %*llu %*llu", MIN_WIDTH, child->usage / 1024, MIN_WIDTH, child->swap / 1024);
-	if (r->judge.priorities >= 0) {
-		oom_priority_get(&r->judge, child->id, &priority);
-		oom_printf(" %*lld", width, priority);
-	}
+	if (width)
+		oom_printf(" %*s", width, oom_priority_text(&child->priority));
 	oom_printf("  %s%s%s\n", child->path, child->out ? ": " : "", child->out ?: "");
 }
 
@@ -122,27 +117,27 @@ static void rank_plain(const struct ranking *r)
 	oom_printf("children of %s, compared by ", r->scope.path);
 	oom_judge_plain(&r->judge);
 	oom_printf("\nRANK %*s %*s", MIN_WIDTH, "USAGE kB", MIN_WIDTH, "SWAP kB");
-	if (r->judge.priorities >= 0)
+	if (width)
 		oom_printf(" %*s", width, "PRIORITY");
 	oom_printf("  CGROUP\n");
 	for (i = 0; i < r->nr_eligible; i++)
-		rank_line(r, r->order[i], i < r->nr_ranked ? i + 1 : 0, width);
+		rank_line(r->order[i], i < r->nr_ranked ? i + 1 : 0, width);
 	for (i = 0; i < r->nr; i++)
 		if (r->children[i].out)
-			rank_line(r, &r->children[i], 0, width);
+			rank_line(&r->children[i], 0, width);
 	if (r->abstained[0])
 		oom_printf("abstains between %s and %s: oom_badness() picks below %s\n",
 			   r->abstained[0]->path, r->abstained[1]->path, r->scope.path);
 }
 
-static void rank_child_json(const struct ranking *r, const struct oom_child *child, int place)
+static void rank_child_json(const struct oom_child *child, int place)
 {
 	jsonw_start_object(json_wtr);
 	if (place)
 		jsonw_int_field(json_wtr, "rank", place);
 	else
 		jsonw_null_field(json_wtr, "rank");
-	oom_child_json(&r->judge, child);
+	oom_child_json(child);
 	jsonw_end_object(json_wtr);
 }
 
@@ -157,10 +152,10 @@ static void rank_json(const struct ranking *r)
 	jsonw_name(json_wtr, "children");
 	jsonw_start_array(json_wtr);
 	for (i = 0; i < r->nr_eligible; i++)
-		rank_child_json(r, r->order[i], i < r->nr_ranked ? i + 1 : 0);
+		rank_child_json(r->order[i], i < r->nr_ranked ? i + 1 : 0);
 	for (i = 0; i < r->nr; i++)
 		if (r->children[i].out)
-			rank_child_json(r, &r->children[i], 0);
+			rank_child_json(&r->children[i], 0);
 	jsonw_end_array(json_wtr);
 	if (r->abstained[0]) {
 		jsonw_name(json_wtr, "abstains_between");

@@ -48,7 +48,7 @@ const char *oom_verdict_name(int verdict)
  * @arg: the program that was named, NULL: the one that rules there
  * @attach_type: of it
  *
- * One that was named, and is loaded here, goes by the priorities of the ruling one.
+ * One that was named, and is loaded here, goes by the map oom_priority of the ruling one.
  *
  * Return: 0, or -1 with the reason told and nothing to close.
  */
@@ -57,6 +57,7 @@ int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_pr
 {
 	const struct oom_policy *list, *ruling;
 	struct oom_judge old = { .fd = -1, .priorities = -1 };
+	struct oom_load load = { .attach_type = attach_type, .map = OOM_PRIORITY_MAP };
 	int err;
 
 	if (!arg)
@@ -67,7 +68,8 @@ int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_pr
 	ruling = ruling ?: oom_policy_ruling(path, BPF_OOM_POLICY);
 	if (ruling && oom_judge_open(&old, ruling->info.prog_id))
 		return -1;
-	err = oom_judge_init(judge, oom_prog_open(arg, attach_type, old.priorities));
+	load.map_fd = old.priorities;
+	err = oom_judge_init(judge, oom_prog_open(arg, &load));
 	if (!err && ruling && judge->id == ruling->info.prog_id)
 		judge->policy = ruling;
 	oom_judge_close(&old);
@@ -75,7 +77,7 @@ int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_pr
 }
 
 /**
- * oom_parse_prog() - [prog PROG] at the end of a command line
+ * oom_parse_prog() - [with PATH=PRIORITY ...] [prog PROG] at the end of a command line
  * @argc: words that are left
  * @argv: those words
  * @arg: room for it
@@ -87,10 +89,12 @@ int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
 		   const struct oom_prog_arg **given)
 {
 	*given = NULL;
+	if (oom_parse_with(&argc, &argv))
+		return -1;
 	if (!argc)
 		return 0;
 	if (strcmp(*argv, "prog")) {
-		oom_err("what is '%s'? the one option here is prog", *argv);
+		oom_err("what is '%s'? the options here are with and prog", *argv);
 		return -1;
 	}
 	argc--;
@@ -102,7 +106,7 @@ int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
 }
 
 /**
- * oom_parse_scope() - [CGROUP] [prog PROG] at the end of a command line
+ * oom_parse_scope() - [CGROUP] [with PATH=PRIORITY ...] [prog PROG] at the end of it
  * @argc: words that are left
  * @argv: those words
  * @scope: the root if it is left out; oom_cgroup_free() ends it
@@ -116,7 +120,7 @@ int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
 {
 	const char *path = "/";
 
-	if (argc && strcmp(*argv, "prog"))
+	if (argc && strcmp(*argv, "prog") && strcmp(*argv, "with"))
 		path = GET_ARG();
 	if (oom_parse_prog(argc, argv, arg, given))
 		return -1;
@@ -164,9 +168,12 @@ static int ask(const struct oom_judge *judge, struct oom_child *a, struct oom_ch
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	struct bpf_oom_ctx ctx = { .cgroup_id_1 = a->id, .cgroup_id_2 = b->id };
+	const struct bpf_oom_priority *supposed;
 	struct bpf_oom_ctx seen = {};
 	int err;
 
+	opts.data_size_in = oom_priority_supposed(&supposed);
+	opts.data_in = supposed;
 	opts.ctx_in = &ctx;
 	opts.ctx_size_in = sizeof(ctx);
 	opts.ctx_out = &seen;
@@ -359,22 +366,14 @@ void oom_judge_plain(const struct oom_judge *judge)
 
 /**
  * oom_child_json() - a cgroup and what it holds, as fields of JSON
- * @judge: whose priorities it has
  * @child: the cgroup
  */
-void oom_child_json(const struct oom_judge *judge, const struct oom_child *child)
+void oom_child_json(const struct oom_child *child)
 {
-	__s64 priority;
-	bool set;
-
 	oom_json_cgroup(json_wtr, "cgroup", child->id, child->path);
 	jsonw_lluint_field(json_wtr, "usage", child->usage);
 	jsonw_lluint_field(json_wtr, "swap", child->swap);
-	if (judge->priorities >= 0) {
-		set = oom_priority_get(judge, child->id, &priority);
-		jsonw_int_field(json_wtr, "priority", priority);
-		jsonw_bool_field(json_wtr, "priority_set", set);
-	}
+	oom_json_priority(json_wtr, "", &child->priority);
 	jsonw_bool_field(json_wtr, "eligible", !child->out);
 	if (child->out)
 		jsonw_string_field(json_wtr, "reason", child->out);

@@ -77,8 +77,11 @@ static int rehearse(struct selection *s)
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	struct bpf_oom_ctx ctx = { .cgroup_id_1 = s->scope.id };
 	__u64 data[STEPS_ROOM / sizeof(__u64)] = {};
+	const struct bpf_oom_priority *supposed;
 	int err;
 
+	opts.data_size_in = oom_priority_supposed(&supposed);
+	opts.data_in = supposed;
 	opts.ctx_in = &ctx;
 	opts.ctx_size_in = sizeof(ctx);
 	opts.ctx_out = &s->victim;
@@ -251,14 +254,12 @@ static void free_drawing(struct drawing *d)
 	free(d->lines);
 }
 
-static char *child_values(const struct oom_judge *judge, const struct oom_child *child)
+static char *child_values(const struct oom_child *child)
 {
-	__s64 priority;
-
-	if (judge->priorities < 0)
+	if (child->priority.state == BPF_OOM_PRIORITY_UNSET)
 		return text("%12llu kB", child->usage / 1024);
-	oom_priority_get(judge, child->id, &priority);
-	return text("%12llu kB  priority %lld", child->usage / 1024, priority);
+	return text("%12llu kB  priority %s", child->usage / 1024,
+		    oom_priority_text(&child->priority));
 }
 
 /* Who judged among the children of @path, if that is where step @i is. */
@@ -301,8 +302,7 @@ static void draw_gap(struct drawing *d, const struct selection *s, int i, const 
 }
 
 static void draw_child(struct drawing *d, const struct selection *s, int i,
-		       const struct oom_judge *judge, const struct oom_child *child,
-		       bool last, const char *prefix)
+		       const struct oom_child *child, bool last, const char *prefix)
 {
 	const struct bpf_oom_step *step = &s->steps[i];
 	const bool chosen = child->id == step->winner_id;
@@ -321,7 +321,7 @@ static void draw_child(struct drawing *d, const struct selection *s, int i,
 	draw_line(d, !chosen ? STYLE_LOSER : i + 1 == s->nr_steps ? STYLE_VICTIM : STYLE_PATH,
 		  text("%s%c-%c %s", prefix, last ? '`' : '|', chosen ? '>' : '-',
 		       *name ? name : "(processes of the root)"),
-		  child_values(judge, child), note);
+		  child_values(child), note);
 	if (!chosen)
 		return;
 	deeper = text("%s%c   ", prefix, last ? ' ' : '|');
@@ -336,7 +336,6 @@ static void draw_below(struct drawing *d, const struct selection *s, int i, cons
 {
 	const struct bpf_oom_step *step = &s->steps[i];
 	struct oom_child *children, self = {};
-	struct oom_judge judge;
 	char *parent;
 	int nr, n;
 
@@ -354,9 +353,8 @@ static void draw_below(struct drawing *d, const struct selection *s, int i, cons
 		return;
 	}
 	nr = oom_children(parent, &children);
-	if (nr < 0 || oom_judge_open(&judge, step->prog_id)) {
+	if (nr < 0) {
 		d->failed = true;
-		oom_children_free(children, nr);
 		free(parent);
 		return;
 	}
@@ -365,11 +363,10 @@ static void draw_below(struct drawing *d, const struct selection *s, int i, cons
 		self.path = parent;
 		self.usage = step->winner_id == self.id ? step->winner_usage :
 			     step->runner_usage;
-		draw_child(d, s, i, &judge, &self, !nr, prefix);
+		draw_child(d, s, i, &self, !nr, prefix);
 	}
 	for (n = 0; n < nr; n++)
-		draw_child(d, s, i, &judge, &children[n], n == nr - 1, prefix);
-	oom_judge_close(&judge);
+		draw_child(d, s, i, &children[n], n == nr - 1, prefix);
 	oom_children_free(children, nr);
 	free(parent);
 }
@@ -446,7 +443,7 @@ static void step_json(const struct bpf_oom_step *step)
 	jsonw_start_array(json_wtr);
 	for (i = 0; i < nr; i++) {
 		jsonw_start_object(json_wtr);
-		oom_child_json(&judge, &children[i]);
+		oom_child_json(&children[i]);
 		jsonw_string_field(json_wtr, "state", child_state(step, &children[i]));
 		jsonw_end_object(json_wtr);
 	}

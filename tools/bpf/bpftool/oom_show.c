@@ -165,11 +165,14 @@ static void show_policy_plain(const struct oom_policy *policy, struct hashmap *p
 {
 	const struct bpf_link_info *info = &policy->info;
 	char name[MAX_PROG_FULL_NAME];
-	char *victim;
+	char *victim, *path = NULL;
 
 	oom_prog_name(info->prog_id, name, sizeof(name));
-	oom_printf("%s: %s (prog id %u), link id %u%s", policy->path ?: "detached", name,
+	if (info->oom_policy.cgroup_id)
+		path = oom_cgroup_name(info->oom_policy.cgroup_id);
+	oom_printf("%s: %s (prog id %u), link id %u%s", path ?: "detached", name,
 		   info->prog_id, info->id, type_note(policy));
+	free(path);
 	show_pins_plain(pins, info->id);
 
 	if (info->oom_policy.state == BPF_OOM_LINK_DORMANT)
@@ -298,6 +301,7 @@ static void show_json(const struct show *show)
 
 	jsonw_start_object(json_wtr);
 	jsonw_bool_field(json_wtr, "enabled", oom_policy_enabled());
+	jsonw_bool_field(json_wtr, "private_namespace", oom_private_root());
 	jsonw_name(json_wtr, "policies");
 	jsonw_start_array(json_wtr);
 	for (i = 0; i < show->nr; i++)
