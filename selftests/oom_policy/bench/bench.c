@@ -286,7 +286,10 @@ static void set_priority_by_fd(const struct bpf_map *map, const char *path, __s6
 	close(fd);
 }
 
-/* Every cgroup has a priority; where they are inherited, those below the root. */
+/*
+ * Every cgroup has a priority, in its file and in the map of a policy that has one;
+ * where they are inherited, those below the root.
+ */
 static void set_priorities(const struct bpf_object *obj)
 {
 	const struct bpf_map *by_id = bpf_object__find_map_by_name(obj, "oom_priority");
@@ -297,6 +300,8 @@ static void set_priorities(const struct bpf_object *obj)
 	for (level = 1; level <= shape.depth; level++) {
 		for (n = 0; n < shape_count(&shape, level); n++) {
 			shape_path(&shape, level, n, path, sizeof(path));
+			if (cgroup_set_priority(path, priority_of(level, n)))
+				exit(1);
 			if (by_id)
 				set_priority_by_id(by_id, path, priority_of(level, n));
 			if (by_fd && level == 1)
@@ -317,6 +322,12 @@ static void measure_sample(const char *name)
 	set_priorities(obj);
 	measure_policy(name, bpf_object__next_program(obj, NULL));
 	bpf_object__close(obj);
+}
+
+static void measure_map_prio(void)
+{
+	set_priorities(skel->obj);
+	measure_policy("map_prio", skel->progs.map_prio);
 }
 
 /* Walks, which only look for the largest leaf */
@@ -439,6 +450,8 @@ static void measure_all(void)
 	measure_stock();
 	measure_policy("trivial", skel->progs.trivial);
 	measure_sample("tenant_prio");
+	measure_map_prio();
+	measure_sample("leaf_prio");
 	measure_sample("inherit");
 	measure_sample("biggest");
 	measure_walk("iterator", walk_in_kernel, WALKS);

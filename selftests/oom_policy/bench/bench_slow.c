@@ -278,15 +278,11 @@ static void attach_policy(struct scene *scene)
 {
 	LIBBPF_OPTS(bpf_oom_policy_opts, opts, .flags = BPF_F_OOM_POLICY_MEMCG,
 		    .budget_us = 10 * 1000 * 1000, .grace_ms = GRACE_MS);
-	const __s64 priority = -10;
 	char path[64];
-	__u64 id;
 	int fd;
 
 	path_of(scene, "slow", 0, path, sizeof(path));
-	id = cgroup_id(path);
-	if (bpf_map__update_elem(bpf_object__find_map_by_name(policy, "oom_priority"), &id,
-				 sizeof(id), &priority, sizeof(priority), BPF_ANY))
+	if (cgroup_set_priority(path, -10))
 		fail("cannot set a priority");
 	path_of(scene, NULL, 0, path, sizeof(path));
 	fd = cgroup_open(path);

@@ -322,12 +322,8 @@ static void make_tenants(void)
 static void attach_policy(void)
 {
 	struct bpf_object *policy = bpf_object__open_file(POLICY, NULL);
-	const __u64 id = cgroup_id("precious");
-	const __s64 priority = 100;
 
-	if (!policy || bpf_object__load(policy) ||
-	    bpf_map__update_elem(bpf_object__find_map_by_name(policy, "oom_priority"), &id,
-				 sizeof(id), &priority, sizeof(priority), BPF_ANY) ||
+	if (!policy || bpf_object__load(policy) || cgroup_set_priority("precious", 100) ||
 	    !attach_with(bpf_object__next_program(policy, NULL), ""))
 		fail("cannot attach %s", POLICY);
 }

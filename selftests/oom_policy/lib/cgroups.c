@@ -57,6 +57,14 @@ int cgroup_write(const char *path, const char *file, const char *text)
 	return write_file(full, text);
 }
 
+int cgroup_set_priority(const char *path, __s64 priority)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lld", priority);
+	return cgroup_write(path, "memory.oom.priority", text);
+}
+
 /* @key: the line "KEY VALUE" is meant; NULL: the file is one number. */
 long cgroup_read_long(const char *path, const char *file, const char *key)
 {

@@ -10,6 +10,7 @@
 int cgroup_open(const char *path);
 __u64 cgroup_id(const char *path);
 int cgroup_write(const char *path, const char *file, const char *text);
+int cgroup_set_priority(const char *path, __s64 priority);
 
 /* @key: the line "KEY VALUE" is meant; NULL: the file is one number. */
 long cgroup_read_long(const char *path, const char *file, const char *key);

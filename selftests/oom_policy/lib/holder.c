@@ -40,6 +40,8 @@ static int seize_node(const struct node *node)
 	int i;
 
 	for (i = 0; i < node->nr_tasks; i++) {
+		if (node->dead[i])
+			continue;
 		if (ptrace(PTRACE_SEIZE, thread_to_hold(node, node->pid[i]), 0,
 			   PTRACE_O_TRACEEXIT)) {
 			diag("cannot trace the task of %s: %m", node->path);

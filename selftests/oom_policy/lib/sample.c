@@ -38,27 +38,35 @@ static int set_priority(const struct bpf_map *map, const struct node *node)
 	return err ? -1 : 0;
 }
 
+/* Of a policy that has a map for them there, else in the files of the cgroups. */
 static int set_priorities(const struct bpf_object *obj, const struct tree *tree)
 {
 	const struct bpf_map *map = bpf_object__find_map_by_name(obj, "oom_priority");
-	int n;
+	const struct node *node = tree->node;
 
 	if (!map)
 		map = bpf_object__find_map_by_name(obj, "oom_inherit");
-	for (n = 0; map && n < tree->nr_nodes; n++)
-		if (tree->node[n].priority && set_priority(map, &tree->node[n]))
+	for (; node < tree->node + tree->nr_nodes; node++)
+		if (node->priority && (map ? set_priority(map, node) :
+				       cgroup_set_priority(node->path, node->priority)))
 			return -1;
 	return 0;
 }
 
+/* The one constant that there is. */
 static int set_floor(const struct bpf_object *obj, __u64 floor)
 {
-	const struct bpf_map *map = bpf_object__find_map_by_name(obj, ".bss");
-	const __u32 zero = 0;
+	const struct bpf_map *map = bpf_object__find_map_by_name(obj, ".rodata");
+	size_t size = 0;
+	void *data;
 
 	if (!floor)
 		return 0;
-	return map ? bpf_map__update_elem(map, &zero, sizeof(zero), &floor, sizeof(floor), 0) : -1;
+	data = map ? bpf_map__initial_value(map, &size) : NULL;
+	if (size != sizeof(floor))
+		return -1;
+	memcpy(data, &floor, sizeof(floor));
+	return 0;
 }
 
 int sample_attach(struct sample *sample, const char *name, __u32 flags,
@@ -68,11 +76,11 @@ int sample_attach(struct sample *sample, const char *name, __u32 flags,
 
 	snprintf(path, sizeof(path), SHARE "/%s.bpf.o", name);
 	sample->obj = bpf_object__open_file(path, NULL);
-	if (!sample->obj || bpf_object__load(sample->obj)) {
+	if (!sample->obj || set_floor(sample->obj, floor) || bpf_object__load(sample->obj)) {
 		diag("loading %s: %m", path);
 		return -1;
 	}
-	if (set_priorities(sample->obj, tree) || set_floor(sample->obj, floor))
+	if (set_priorities(sample->obj, tree))
 		return -1;
 	sample->prog = bpf_object__next_program(sample->obj, NULL);
 	sample->link = attach_with(sample->prog, "",

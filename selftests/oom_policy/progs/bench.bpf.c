@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The watches of the bench, the cheapest policy, and what a handler would do that
- * looks for its victim itself.
+ * The watches of the bench, the cheapest policy, strict priorities by a map, and what a
+ * handler would do that looks for its victim itself.
  *
  * A watch lies in the time that it takes, so that only those that a figure needs
  * are attached. All policies and the stock killer are taken between the same two
@@ -103,6 +103,38 @@ SEC("oom_policy")
 int trivial(struct bpf_oom_ctx *ctx)
 {
 	return BPF_OOM_FIRST;
+}
+
+/* What tenant_prio goes by, if it were in a map, and looked up once per candidate. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __s64);
+} oom_priority SEC(".maps");
+
+static __always_inline __u64 rank(__u64 *scratch, const __u64 *cgroup_id)
+{
+	__s64 *priority;
+	__u64 key;
+
+	if (!*scratch) {
+		key = *cgroup_id;
+		priority = bpf_map_lookup_elem(&oom_priority, &key);
+		*scratch = (priority ? *priority : 0) ^ (1ULL << 63);
+	}
+	return *scratch;
+}
+
+SEC("oom_policy")
+int map_prio(struct bpf_oom_ctx *ctx)
+{
+	__u64 rank_1 = rank(&ctx->scratch_1, &ctx->cgroup_id_1);
+	__u64 rank_2 = rank(&ctx->scratch_2, &ctx->cgroup_id_2);
+
+	if (rank_1 == rank_2)
+		return BPF_OOM_EQUAL;
+	return rank_1 < rank_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
 }
 
 void bpf_rcu_read_lock(void)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Orchestrators at work on the sample tenant_prio: an agent in a process of its
- * own that knows nothing but the pinned map, and the cgroup trees of Kubernetes
+ * Orchestrators at work on the samples leaf_prio and tenant_prio: an agent in a process
+ * of its own that knows nothing but the pinned map, and the cgroup trees of Kubernetes
  * with the script that orders its QoS classes. What they set has to decide who
  * dies.
  */
@@ -22,8 +22,8 @@
 #include "policy.h"
 #include "sample.h"
 
-#define PIN_DIR		"/sys/fs/bpf/orchestrators"
-#define PIN		PIN_DIR "/oom_priority"
+#define PIN		"/sys/fs/bpf/orchestrators_map"
+#define LINK_PIN	"/sys/fs/bpf/orchestrators_link"
 #define QOS_SCRIPT	SHARE "/kubernetes/qos-priorities"
 #define NODE_SCRIPT	SHARE "/kubernetes/node-policy"
 #define NR_TENANTS	5
@@ -213,7 +213,10 @@ FIXTURE_VARIANT_ADD(katalyst, syscall) { .access = "syscall" };
 
 FIXTURE_SETUP(katalyst)
 {
-	const char * const loader[] = { "tenant_prio", "--pin", PIN_DIR, NULL };
+	const char * const loader[] = {
+		"bpftool", "oom", "attach", SHARE "/leaf_prio.bpf.o", "/", "map", "oom_priority",
+		"pin", PIN, "pin", LINK_PIN, NULL
+	};
 
 	ASSERT_EQ(0, protect_ancestors());
 	ASSERT_EQ(0, tree_make(&self->tree, "A=0,8M B=0,12M C=0,16M D=0,24M E=0,32M"));
@@ -224,9 +227,8 @@ FIXTURE_SETUP(katalyst)
 
 FIXTURE_TEARDOWN(katalyst)
 {
-	unlink(PIN_DIR "/link");
+	unlink(LINK_PIN);
 	unlink(PIN);
-	rmdir(PIN_DIR);
 	policy__destroy(self->recorder);
 	tree_remove(&self->tree);
 }

@@ -388,35 +388,14 @@ TEST_F_TIMEOUT(loaders, floor_of_tenant_prio, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, sysinfo(&machine));
 	total_mb = ((__u64)machine.totalram * machine.mem_unit) >> 20;
 	snprintf(command, sizeof(command),
-		 "tenant_prio --pin " PIN_DIR " --floor %lu%% A=-10 B=-5 C=10",
+		 "bpftool oom attach " SHARE "/tenant_prio.bpf.o / floor %lu%% pin " PIN_DIR,
 		 total_mb > 1600 ? 1 : 1600 / total_mb);
 	ASSERT_EQ(0, system(command));
+	ASSERT_EQ(0, cgroup_set_priority("A", -10));
+	ASSERT_EQ(0, cgroup_set_priority("B", -5));
+	ASSERT_EQ(0, cgroup_set_priority("C", 10));
 	ASSERT_EQ(0, policy_event(self->recorder));
 	check_victims(_metadata, self->recorder, &self->tree, "B");
-}
-
-TEST_F_TIMEOUT(loaders, wrong_floor_of_tenant_prio, TEST_TIMEOUT_S)
-{
-	static const char * const floors[] = { "x", "''", "-1", "101", "5x", "nan" };
-	char command[128];
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(floors); i++) {
-		snprintf(command, sizeof(command), "tenant_prio --pin %s --floor %s 2>&1 | %s",
-			 PIN_DIR, floors[i], "grep -q '^tenant_prio: floor is not a percentage'");
-		EXPECT_EQ(0, system(command))
-			TH_LOG("floor %s", floors[i]);
-		EXPECT_NE(0, access(PIN_DIR, F_OK));
-	}
-}
-
-TEST_F_TIMEOUT(loaders, grace_of_tenant_prio, TEST_TIMEOUT_S)
-{
-	EXPECT_NE(0, system("tenant_prio --pin " PIN_DIR " --grace 60001 2>/tmp/said"));
-	EXPECT_EQ(0, system("grep -q '^tenant_prio: grace is a number of milliseconds' /tmp/said"));
-	EXPECT_NE(0, access(PIN_DIR, F_OK));
-	ASSERT_EQ(0, system("tenant_prio --pin " PIN_DIR " --grace 60000"));
-	EXPECT_EQ(0, system("bpftool oom show | grep -q 'grace 60000 ms'"));
 }
 
 TEST_F_TIMEOUT(loaders, rehearsal_tells_and_goes, TEST_TIMEOUT_S)

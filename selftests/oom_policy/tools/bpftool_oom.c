@@ -240,18 +240,14 @@ TEST_F_TIMEOUT(bpftool, task_policy, TEST_TIMEOUT_S)
 	says(_metadata, " us by youngest_task (prog id ");
 }
 
-/* A removed cgroup detaches its policy; its entry is told by id and can go. */
-TEST_F_TIMEOUT(bpftool, removed_cgroup_is_told_by_id, TEST_TIMEOUT_S)
+/* A removed cgroup detaches its policy, and its priority goes with it. */
+TEST_F_TIMEOUT(bpftool, removed_cgroup_leaves_nothing, TEST_TIMEOUT_S)
 {
-	const unsigned long long id = tree_find(&self->tree, "besteffort/empty")->id;
-
 	attach_with_priorities(_metadata, &self->tree, "");
 	runs(_metadata, 0, "bpftool oom attach " POLICY " /besteffort/empty");
 	EXPECT_EQ(0, cgroup_remove("besteffort/empty"));
 	EXPECT_TRUE(wait_until(!shell("bpftool oom show | grep -q ^detached:")));
-	runs(_metadata, 0, "bpftool oom priority list | grep -x ' *0  cgroup id %llu (gone)'", id);
-	runs(_metadata, 0, "bpftool oom priority delete id %llu", id);
-	runs(_metadata, 1, "bpftool oom priority list | grep gone");
+	runs(_metadata, 1, "bpftool oom priority list all | grep -E 'empty|gone'");
 }
 
 /* Without a memory controller there is nothing to rule, and who rules is somebody else. */
@@ -276,7 +272,90 @@ TEST_F_TIMEOUT(bpftool, dormant_policy_is_told, TEST_TIMEOUT_S)
 	says(_metadata, "state in_force");
 }
 
-/* A program that is attached nowhere, with the priorities of the one that is. */
+/* Priorities need no policy, and outlive the one that is there. */
+TEST_F_TIMEOUT(bpftool, priorities_are_the_cgroups, TEST_TIMEOUT_S)
+{
+	runs(_metadata, 0, "bpftool oom priority list");
+	says(_metadata, "no priority is set");
+	runs(_metadata, 0, "bpftool oom priority set batch 7");
+	EXPECT_STREQ("                   7  /batch (was unset)", shell_output);
+	runs(_metadata, 0, "bpftool oom priority set prod max");
+	runs(_metadata, 0, "cat /sys/fs/cgroup/batch/memory.oom.priority");
+	EXPECT_STREQ("7", shell_output);
+	runs(_metadata, 0, "bpftool oom attach " POLICY " && bpftool oom replace / " POLICY
+	     " floor 1M && bpftool oom detach /");
+	runs(_metadata, 0, "bpftool oom priority list");
+	EXPECT_STREQ("                 max  /prod\n                   7  /batch", shell_output);
+	runs(_metadata, 0, "bpftool oom priority list all | grep -c unset");
+	EXPECT_STREQ("10", shell_output);
+	runs(_metadata, 0, "bpftool oom priority list all prod");
+	EXPECT_STREQ("               unset  /prod/db\n               unset  /prod/web",
+		     shell_output);
+}
+
+/* Who is never a candidate takes no part; an only child counts for its parent. */
+TEST_F_TIMEOUT(bpftool, max_and_only_children_are_told, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom priority set besteffort max");
+	runs(_metadata, 0, "bpftool oom rank");
+	says(_metadata, " max  /besteffort: never a candidate (memory.oom.priority is max)");
+	runs(_metadata, 0, "bpftool oom compare prod besteffort");
+	says(_metadata, "/besteffort takes no part now: never a candidate ");
+	runs(_metadata, 0, "bpftool oom select");
+	says(_metadata, " of /batch/ml, ");
+	says(_metadata, "priority max  never a candidate ");
+
+	runs(_metadata, 0, "bpftool oom priority set batch unset");
+	runs(_metadata, 0, "echo 1 >/sys/fs/cgroup/batch/etl/cgroup.kill");
+	EXPECT_TRUE(wait_until(!shell("grep 'populated 0' " CGROUP_ROOT
+				      "/batch/etl/cgroup.events")));
+	runs(_metadata, 0, "bpftool oom priority set batch/ml -5");
+	runs(_metadata, 0, "bpftool -j oom rank | jq -c '[.children[] | .priority]'");
+	EXPECT_STREQ("[-5,100,null]", shell_output);
+}
+
+/* What is not written is told as if it were. */
+TEST_F_TIMEOUT(bpftool, what_if, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom rank with prod=-200 batch=max");
+	says(_metadata, "   1 ");
+	says(_metadata, " -200  /prod");
+	says(_metadata, " max  /batch: never a candidate ");
+	runs(_metadata, 0, "bpftool -j oom rank with prod=-200 | jq -r '.children[0].cgroup'");
+	EXPECT_STREQ("/prod", shell_output);
+	runs(_metadata, 0, "bpftool oom compare prod batch with prod=-1");
+	says(_metadata, "dies first: /prod");
+	runs(_metadata, 0, "bpftool oom select / with prod=-200 prod/db=-1 prog " POLICY);
+	says(_metadata, " of /prod/db, ");
+	says(_metadata, "priority -200");
+	runs(_metadata, 0, "bpftool oom check with prod=-200");
+	says(_metadata, "contradictions: 0 ");
+	runs(_metadata, 0, "bpftool oom priority get prod");
+	EXPECT_STREQ("                 100  /prod", shell_output);
+	runs(_metadata, 0, "bpftool -j oom select | jq -r .victim.cgroup");
+	EXPECT_STREQ("/besteffort/job2", shell_output);
+}
+
+/* A floor of 10 MB leaves of the lowest class those that hold more. */
+TEST_F_TIMEOUT(bpftool, floor_is_heeded, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "floor 10M");
+	runs(_metadata, 0, "bpftool -j oom select | jq -r .victim.cgroup");
+	EXPECT_STREQ("/besteffort/job1", shell_output);
+	runs(_metadata, 0, "bpftool oom replace / " POLICY " floor 6144K");
+	runs(_metadata, 0, "bpftool -j oom select | jq -r .victim.cgroup");
+	EXPECT_STREQ("/besteffort/job3", shell_output);
+	runs(_metadata, 0, "bpftool oom replace / " POLICY);
+	runs(_metadata, 0, "bpftool -j oom select | jq -r .victim.cgroup");
+	EXPECT_STREQ("/besteffort/job2", shell_output);
+	runs(_metadata, 0, "bpftool oom replace / " POLICY " floor 100%%");
+	runs(_metadata, 0, "bpftool -j oom select | jq -r .victim.cgroup");
+	EXPECT_STREQ("/besteffort/job2", shell_output);
+}
+
+/* A program that is attached nowhere, with the priorities of the cgroups. */
 TEST_F_TIMEOUT(bpftool, rehearse_before_attaching, TEST_TIMEOUT_S)
 {
 	runs(_metadata, 0, "bpftool oom select / prog " POLICY);
@@ -493,10 +572,12 @@ TEST_F_TIMEOUT(bpftool, attach_and_detach_in_json, TEST_TIMEOUT_S)
 	runs(_metadata, 0,
 	     "bpftool -j link show | jq -r '.[] | select(.type == \"oom_policy\").cgroup'");
 	EXPECT_STREQ("/batch", shell_output);
-	runs(_metadata, 0, "bpftool -j oom priority set /batch/ml -3 | jq .priority");
-	EXPECT_STREQ("-3", shell_output);
-	runs(_metadata, 0, "bpftool -j oom priority delete /batch/ml");
-	EXPECT_STREQ("null", shell_output);
+	runs(_metadata, 0,
+	     "bpftool -j oom priority set /batch/ml -3 | jq -r '.priority, .old_priority_state'");
+	EXPECT_STREQ("-3\nunset", shell_output);
+	runs(_metadata, 0,
+	     "bpftool -j oom priority set /batch/ml max | jq -r '.priority_state, .old_priority'");
+	EXPECT_STREQ("max\n-3", shell_output);
 	runs(_metadata, 0, "bpftool -j oom detach /batch | jq -r '.cgroup, .prog_name'");
 	EXPECT_STREQ("/batch\ntenant_prio", shell_output);
 	runs(_metadata, 0, "bpftool -j oom show | jq '.policies | length'");
@@ -561,9 +642,10 @@ TEST_F_TIMEOUT(bpftool, ids_for_paths, TEST_TIMEOUT_S)
 	says(_metadata, "-5  /besteffort/job1");
 	runs(_metadata, 0, "bpftool oom priority get %llu", job1);
 	says(_metadata, "-5  /besteffort/job1");
-	runs(_metadata, 0, "bpftool oom priority delete %llu", job1);
+	runs(_metadata, 0, "bpftool oom priority set %llu unset", job1);
+	says(_metadata, "unset  /besteffort/job1 (was -5)");
 	runs(_metadata, 0, "bpftool oom priority get %llu", job1);
-	says(_metadata, "0  /besteffort/job1 (not set)");
+	says(_metadata, "unset  /besteffort/job1");
 	runs(_metadata, 0, "bpftool oom attach " POLICY " %llu", besteffort);
 	says(_metadata, " at /besteffort, link id ");
 	runs(_metadata, 0, "bpftool oom show %llu", besteffort);

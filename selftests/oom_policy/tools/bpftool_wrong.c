@@ -19,13 +19,19 @@
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
 #define CONTRARY	"/tests/contrary.bpf.o"
 #define REFUSED		"/tests/refused.bpf.o"
+#define LEAF_POLICY	"/usr/share/oom_policy/leaf_prio.bpf.o"
 #define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
 #define BPF_FS		"/sys/fs/bpf"
 #define V1_MOUNT	"/tmp/bpftool_wrong_v1"
 
+#define NO_PRIORITY							\
+	"a priority is a number from -9223372036854775808 to 9223372036854775807, max or unset, not "
+#define NO_CONTROLLER							\
+	"/B/sub has no memory controller, so no priority: enable it in cgroup.subtree_control of its parent"
+
 /*
- * A and B have processes, A has a policy without priorities, B/sub no memory
- * controller, C no processes.
+ * A and B have processes, A has a policy of its own, B/sub no memory controller, C no
+ * processes.
  */
 FIXTURE(wrong)
 {
@@ -328,7 +334,73 @@ FIXTURE_VARIANT_ADD(wrong, option_without_value)
 FIXTURE_VARIANT_ADD(wrong, unknown_option)
 {
 	.command = "attach " POLICY " B now",
-	.says = "what is 'now'? attach has the options type, flags, budget, grace and pin",
+	.says =
+		"what is 'now'? attach has the options type, flags, budget, grace, floor, map and pin",
+};
+
+#define NO_SIZE								\
+	"a size is a number of bytes, with K, M or G if need be, or a percentage up to 100%, not "
+
+FIXTURE_VARIANT_ADD(wrong, floor_no_size)
+{
+	.command = "attach " POLICY " B floor 5x",
+	.says = NO_SIZE "'5x'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, floor_too_large)
+{
+	.command = "attach " POLICY " B floor 17179869184G",
+	.says = NO_SIZE "'17179869184G'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, floor_of_more_than_all)
+{
+	.command = "attach " POLICY " B floor 101%",
+	.says = NO_SIZE "'101%'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, floor_missing)
+{
+	.command = "attach " POLICY " B floor",
+	.says = "'floor' wants a value",
+};
+
+FIXTURE_VARIANT_ADD(wrong, floor_of_a_program_without)
+{
+	.command = "attach " LEAF_POLICY " B floor 5M",
+	.says = LEAF_POLICY " knows no floor: it has no 64-bit constant oom_floor",
+};
+
+FIXTURE_VARIANT_ADD(wrong, floor_of_a_loaded_program)
+{
+	.command = "attach pinned " BPF_FS "/contrary/circle B floor 5M",
+	.says = "a loaded program keeps its floor and its maps: name an object file",
+};
+
+FIXTURE_VARIANT_ADD(wrong, map_without_pin)
+{
+	.command = "attach " LEAF_POLICY " B map oom_priority",
+	.says = "'map' wants its name, 'pin' and a file",
+};
+
+FIXTURE_VARIANT_ADD(wrong, map_that_is_not_there)
+{
+	.command = "attach " POLICY " B map oom_priority pin " BPF_FS "/new",
+	.says = POLICY " has no map oom_priority",
+};
+
+FIXTURE_VARIANT_ADD(wrong, map_of_another_layout)
+{
+	.command = "attach " LEAF_POLICY " B map oom_priority pin " BPF_FS "/maps/oom_priority",
+	.says = LEAF_POLICY
+		" cannot go on with the map that is pinned: its map oom_priority has another layout",
+};
+
+FIXTURE_VARIANT_ADD(wrong, map_pinned_for_nothing)
+{
+	.command = "attach " LEAF_POLICY " A map oom_priority pin " BPF_FS "/new",
+	.says =
+		"/A has an OOM policy already: always_first (prog id @) by link id @; replace or detach it",
 };
 
 FIXTURE_VARIANT_ADD(wrong, pin_outside_bpffs)
@@ -441,14 +513,44 @@ FIXTURE_VARIANT_ADD(wrong, compare_by_a_task_policy)
 
 FIXTURE_VARIANT_ADD(wrong, rehearse_unknown_option)
 {
+	.command = "select / by " POLICY,
+	.says = "what is 'by'? the options here are with and prog",
+};
+
+FIXTURE_VARIANT_ADD(wrong, suppose_nothing)
+{
 	.command = "select / with " POLICY,
-	.says = "what is 'with'? the one option here is prog",
+	.says = "'with' wants PATH=PRIORITY, one or more",
+};
+
+FIXTURE_VARIANT_ADD(wrong, suppose_no_number)
+{
+	.command = "rank with B=high",
+	.says = NO_PRIORITY "'high'",
+};
+
+FIXTURE_VARIANT_ADD(wrong, suppose_of_nobody)
+{
+	.command = "rank with nowhere=5",
+	.says = "no such cgroup: nowhere (cgroup v2 is mounted at /sys/fs/cgroup)",
+};
+
+FIXTURE_VARIANT_ADD(wrong, suppose_twice)
+{
+	.command = "compare A B with B=5 /B=6",
+	.says = "twice the same cgroup: /B",
+};
+
+FIXTURE_VARIANT_ADD(wrong, suppose_without_controller)
+{
+	.command = "select with B/sub=5",
+	.says = NO_CONTROLLER,
 };
 
 FIXTURE_VARIANT_ADD(wrong, rehearse_a_number)
 {
 	.command = "select / -1",
-	.says = "what is '-1'? the one option here is prog",
+	.says = "what is '-1'? the options here are with and prog",
 };
 
 FIXTURE_VARIANT_ADD(wrong, program_is_a_number)
@@ -463,56 +565,46 @@ FIXTURE_VARIANT_ADD(wrong, nobody_to_kill)
 	.says = "nobody below /C can be killed: the stock killer would decide",
 };
 
-FIXTURE_VARIANT_ADD(wrong, no_priorities)
+FIXTURE_VARIANT_ADD(wrong, priority_without_controller)
 {
-	.command = "priority set A/x 7",
-	.says =
-		"always_first (prog id @), which rules in /A, has no priorities: no map oom_priority",
+	.command = "priority set B/sub -100",
+	.says = NO_CONTROLLER,
+};
+
+FIXTURE_VARIANT_ADD(wrong, priority_of_the_root)
+{
+	.command = "priority set / 7",
+	.says = "the root has no priority: it has no siblings",
 };
 
 FIXTURE_VARIANT_ADD(wrong, priority_no_number)
 {
 	.command = "priority set B high",
-	.says =
-		"a priority is a number from -9223372036854775808 to 9223372036854775807, not 'high'",
+	.says = NO_PRIORITY "'high'",
 };
 
 FIXTURE_VARIANT_ADD(wrong, priority_after_a_blank)
 {
 	.command = "priority set B ' 5'",
-	.says =
-		"a priority is a number from -9223372036854775808 to 9223372036854775807, not ' 5'",
+	.says = NO_PRIORITY "' 5'",
 };
 
 FIXTURE_VARIANT_ADD(wrong, priority_too_low)
 {
 	.command = "priority set B -9223372036854775809",
-	.says =
-		"a priority is a number from -9223372036854775808 to 9223372036854775807, not '-9223372036854775809'",
+	.says = NO_PRIORITY "'-9223372036854775809'",
 };
 
 FIXTURE_VARIANT_ADD(wrong, priority_missing)
 {
 	.command = "priority set B",
-	.says = "priority set wants a cgroup and a number",
-};
-
-FIXTURE_VARIANT_ADD(wrong, priority_not_set)
-{
-	.command = "priority delete B",
-	.says = "/B has no priority set",
-};
-
-FIXTURE_VARIANT_ADD(wrong, priority_of_unknown_id)
-{
-	.command = "priority delete id 999999",
-	.says = "no OOM policy has a priority for the cgroup id 999999",
+	.says = "priority set wants a cgroup and a number, max or unset",
 };
 
 FIXTURE_VARIANT_ADD(wrong, unknown_priority_command)
 {
 	.command = "priority raise B",
-	.says = "what is 'raise'? priority has list, get, set and delete",
+	.says = "what is 'raise'? priority has list, get and set",
 };
 
 FIXTURE_VARIANT_ADD(wrong, monitor_count_zero)
@@ -548,13 +640,6 @@ FIXTURE_VARIANT_ADD(wrong, no_policy_to_check)
 	.bare = true,
 };
 
-FIXTURE_VARIANT_ADD(wrong, no_policy_with_priorities)
-{
-	.command = "priority list",
-	.says = "no OOM policy rules in /: attach one there or above it",
-	.bare = true,
-};
-
 FIXTURE_VARIANT_ADD(wrong, nobody_may_look)
 {
 	.command = "show",
@@ -574,7 +659,7 @@ FIXTURE_VARIANT_ADD(wrong, nobody_may_monitor)
 /* All that a command could have changed. */
 static void look_around(char *text)
 {
-	shell("bpftool -j oom show; bpftool oom priority list; find " BPF_FS "; "
+	shell("bpftool -j oom show; bpftool oom priority list all; find " BPF_FS "; "
 	      "cat /proc/mounts");
 	memcpy(text, shell_output, OUTPUT_SIZE);
 }
