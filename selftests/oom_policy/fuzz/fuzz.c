@@ -350,6 +350,12 @@ static int settle(const char *path)
 /* Brings the machine in line with the tree and the tree's usages with the machine. */
 static int prepare(struct stand *stand, struct fuzz_event *event)
 {
+	/* The programs do not go by the number. */
+	static const char * const priorities[MODEL_NR_PRIORITIES] = {
+		[MODEL_UNSET]	= "unset",
+		[MODEL_SET]	= "7",
+		[MODEL_MAX]	= "max",
+	};
 	struct model *model = &stand->tree.model;
 	long bytes;
 	int i;
@@ -360,6 +366,10 @@ static int prepare(struct stand *stand, struct fuzz_event *event)
 		if (bpf_map__update_elem(machine.judges->maps.colours, &model->node[i].id,
 					 sizeof(model->node[i].id), &stand->tree.colour[i],
 					 sizeof(stand->tree.colour[i]), BPF_ANY))
+			return -1;
+	for (i = 0; i < model->nr_nodes; i++)
+		if (i != MODEL_ROOT && cgroup_write(stand->tree.path[i], "memory.oom.priority",
+						    priorities[model->node[i].priority]))
 			return -1;
 	for (i = 0; i < model->nr_tasks; i++)
 		if (model->task[i].alive && set_oom_score_adj(stand->pid[i], model->task[i].adj))
@@ -678,6 +688,7 @@ static void report(bool many)
 		[MODEL_KILL_ALL]	= "KILL_ALL",
 		[MODEL_ROOT_TASKS]	= "ROOT_TASKS",
 		[MODEL_MEMCG]		= "a policy in a memcg OOM",
+		[MODEL_LEFT_OUT]	= "one that is never a candidate",
 	};
 	static const char * const kinds[FUZZ_NR_KINDS] = {
 		[FUZZ_SYSRQ]	= "by sysrq-f",

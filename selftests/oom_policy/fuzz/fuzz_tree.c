@@ -58,6 +58,13 @@ static int children_of(const struct model *model, int parent)
 	return n;
 }
 
+/* Most have none, and a few are never candidates. */
+static void prioritize(struct fuzz_tree *tree, int node)
+{
+	tree->model.node[node].priority = one_in(tree, 10) ? MODEL_MAX :
+					  one_in(tree, 4) ? MODEL_SET : MODEL_UNSET;
+}
+
 static void add_node(struct fuzz_tree *tree, int parent)
 {
 	struct model *model = &tree->model;
@@ -73,6 +80,7 @@ static void add_node(struct fuzz_tree *tree, int parent)
 		.group = one_in(tree, 12),
 		.policy = MODEL_NONE,
 	};
+	prioritize(tree, node);
 	model->nr_nodes++;
 }
 
@@ -262,8 +270,10 @@ static void change(struct fuzz_tree *tree)
 	int i;
 
 	for (i = 0; i < model->nr_nodes; i++)
-		if (one_in(tree, 4))
+		if (one_in(tree, 4)) {
 			colour_node(tree, i);
+			prioritize(tree, i);
+		}
 	for (i = 0; i < model->nr_tasks; i++)
 		if (one_in(tree, model->task[i].adj == -1000 ? 3 : 8))
 			model->task[i].adj = model->task[i].adj == -1000 ? 0 : -1000;
@@ -354,6 +364,9 @@ void fuzz_show(const struct fuzz_tree *tree)
 			fprintf(stderr, ", %ld pages", model->node[node].usage);
 		if (model->node[node].group)
 			fprintf(stderr, ", group");
+		if (model->node[node].priority != MODEL_UNSET)
+			fprintf(stderr, ", priority %s",
+				model->node[node].priority == MODEL_MAX ? "max" : "set");
 		if (model->node[node].policy != MODEL_NONE)
 			show_policy(tree, model->node[node].policy);
 		for (i = 0; i < model->nr_tasks; i++)

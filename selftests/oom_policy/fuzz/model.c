@@ -47,6 +47,23 @@ static bool is_populated(const struct model *model, int node)
 	return false;
 }
 
+/* By its own priority, else by that of its only child with processes. */
+static bool is_candidate(const struct model *model, int node)
+{
+	int child, only = MODEL_NONE;
+
+	if (model->node[node].priority != MODEL_UNSET)
+		return model->node[node].priority != MODEL_MAX;
+	for (child = 0; child < model->nr_nodes; child++) {
+		if (model->node[child].parent != node || !is_populated(model, child))
+			continue;
+		if (only != MODEL_NONE)
+			return true;
+		only = child;
+	}
+	return only == MODEL_NONE || is_candidate(model, only);
+}
+
 static bool is_killable(const struct model_task *task)
 {
 	return task->alive && task->adj != UNKILLABLE;
@@ -75,8 +92,8 @@ static void note_margin(struct walk *walk, long pages)
 		walk->answer->margin = labs(pages);
 }
 
-/* The task that oom_badness() picks at or below @top. */
-static int pick_task(struct walk *walk, int top)
+/* The task that oom_badness() picks at or below @top, or of its own only. */
+static int pick_task(struct walk *walk, int top, bool own)
 {
 	const struct model *model = walk->model;
 	long points, most = 0, second = LONG_MIN;
@@ -85,7 +102,8 @@ static int pick_task(struct walk *walk, int top)
 	for (i = 0; i < model->nr_tasks; i++) {
 		const struct model_task *task = &model->task[i];
 
-		if (!is_killable(task) || !model_is_below(model, task->node, top))
+		if (!is_killable(task) || !model_is_below(model, task->node, top) ||
+		    (own && top != ROOT_TASKS && task->node != top))
 			continue;
 		points = task->pages + task->adj * (walk->event->pages / 1000);
 		if (picked == MODEL_NONE || points > most) {
@@ -123,7 +141,7 @@ static int break_tie(struct walk *walk, int node_1, int node_2)
 }
 
 /* The root's own tasks play first; some are always there. */
-static int list_eligible(const struct walk *walk, int parent, __u32 flags, int *list)
+static int list_eligible(struct walk *walk, int parent, __u32 flags, int *list)
 {
 	const struct model *model = walk->model;
 	int node, n = 0;
@@ -131,10 +149,15 @@ static int list_eligible(const struct walk *walk, int parent, __u32 flags, int *
 	if (parent == MODEL_ROOT && flags & BPF_F_OOM_POLICY_ROOT_TASKS &&
 	    !walk->barren[ROOT_TASKS])
 		list[n++] = ROOT_TASKS;
-	for (node = 0; node < model->nr_nodes; node++)
-		if (model->node[node].parent == parent && is_populated(model, node) &&
-		    !walk->barren[node])
+	for (node = 0; node < model->nr_nodes; node++) {
+		if (model->node[node].parent != parent || !is_populated(model, node) ||
+		    walk->barren[node])
+			continue;
+		if (is_candidate(model, node))
 			list[n++] = node;
+		else
+			walk->answer->seen[MODEL_LEFT_OUT] = true;
+	}
 	return n;
 }
 
@@ -186,16 +209,19 @@ static int play(struct walk *walk, int ruler, int parent)
 
 /*
  * Down from @top, as far as there is a choice. *@ruler is the node whose policy
- * made the last one or, when there was none, rules at @top.
+ * made the last one or, when there was none, rules at @top. *@leaf: what is below it is
+ * out of the question.
  */
-static int descend(struct walk *walk, int top, int *ruler, bool *abstained)
+static int descend(struct walk *walk, int top, int *ruler, bool *abstained, bool *leaf)
 {
 	int node = top, child, here;
 
 	*abstained = false;
+	*leaf = false;
 	while (node != ROOT_TASKS && !walk->model->node[node].group) {
 		here = model_ruler(walk->model, walk->event, node);
 		child = play(walk, here, node);
+		*leaf = child == NO_CHILD && node != MODEL_ROOT;
 		if (child == NO_CHILD)
 			break;
 		*ruler = here;
@@ -218,12 +244,16 @@ static int outermost_policy(const struct walk *walk, int top, int node)
 	return found;
 }
 
-/* In the end the stock killer: whoever is left, that is somebody in the root. */
+/* In the end the stock killer: whoever is left. */
 static int fall_back(struct walk *walk, int *ruler)
 {
-	walk->answer->by_stock = true;
+	struct model_answer *answer = walk->answer;
+
+	answer->by_stock = true;
 	*ruler = MODEL_NONE;
-	return MODEL_ROOT;
+	answer->task = pick_task(walk, walk->event->scope, false);
+	return answer->task == MODEL_NONE ? MODEL_NONE :
+	       walk->model->task[answer->task].node;
 }
 
 /*
@@ -234,18 +264,25 @@ static int fall_back(struct walk *walk, int *ruler)
 static int choose(struct walk *walk, int *ruler)
 {
 	struct model_answer *answer = walk->answer;
-	int node, next, top = walk->event->scope;
-	bool by_badness;
+	int node, next, picked = MODEL_NONE, top = walk->event->scope;
+	bool by_badness, leaf;
 
 	for (;;) {
 		*ruler = model_ruler(walk->model, walk->event, top);
 		by_badness = *ruler == MODEL_NONE;
-		node = by_badness ? top : descend(walk, top, ruler, &by_badness);
+		leaf = false;
+		node = by_badness ? top : descend(walk, top, ruler, &by_badness, &leaf);
 
-		answer->task = pick_task(walk, node);
+		answer->task = pick_task(walk, node, leaf);
 		if (answer->task == MODEL_NONE) {
-			if (node == top)
-				return MODEL_NONE;
+			if (node == top && picked == MODEL_NONE)
+				return fall_back(walk, ruler);
+			/* The kernel's pick stands. */
+			if (node == top) {
+				answer->task = picked;
+				*ruler = MODEL_NONE;
+				return walk->model->task[picked].node;
+			}
 			walk->barren[node] = true;
 			answer->seen[MODEL_BACKTRACKED] = true;
 			continue;
@@ -259,6 +296,7 @@ static int choose(struct walk *walk, int *ruler)
 			return walk->model->task[answer->task].node;
 		}
 		answer->seen[MODEL_HANDED_OVER] = true;
+		picked = answer->task;
 		top = next;
 	}
 }

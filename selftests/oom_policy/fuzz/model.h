@@ -19,12 +19,21 @@
 #define MODEL_ROOT	0
 #define MODEL_NONE	(-1)
 
+/* memory.oom.priority, as far as the kernel itself goes by it. */
+enum model_priority {
+	MODEL_UNSET,
+	MODEL_SET,
+	MODEL_MAX,
+	MODEL_NR_PRIORITIES,
+};
+
 /* A memcg. Parents come before their children, siblings in order of creation. */
 struct model_node {
 	int parent;		/* MODEL_NONE: the root */
 	__u64 id;
 	long usage;		/* pages */
 	bool group;		/* memory.oom.group */
+	enum model_priority priority;
 	int policy;		/* the one attached here, or MODEL_NONE */
 };
 
@@ -63,6 +72,7 @@ enum model_seen {
 	MODEL_KILL_ALL,		/* more than one died because of the flag */
 	MODEL_ROOT_TASKS,	/* the root's own tasks took part */
 	MODEL_MEMCG,		/* a policy ruled over a memcg OOM */
+	MODEL_LEFT_OUT,		/* somebody was never a candidate */
 	MODEL_NR_SEEN,
 };
 
