@@ -32,15 +32,21 @@ static __always_inline void oom_policy_fill_cand(struct oom_cand *cand,
 static __always_inline bool oom_policy_cand(struct oom_cand *cand,
 					    struct mem_cgroup *memcg)
 {
+	const struct oom_policy_priority priority = oom_policy_priority(memcg);
+
 	oom_policy_fill_cand(cand, memcg);
-	return oom_policy_priority(memcg, &cand->priority);
+	cand->priority = priority.value;
+	return priority.candidate;
 }
 
 static inline bool oom_policy_cand_if(struct oom_cand *cand, struct mem_cgroup *memcg,
 				      const struct oom_policy_what_if *what_if)
 {
+	const struct oom_policy_priority priority = oom_policy_priority_if(what_if, memcg);
+
 	oom_policy_fill_cand(cand, memcg);
-	return oom_policy_priority_if(what_if, memcg, &cand->priority);
+	cand->priority = priority.value;
+	return priority.candidate;
 }
 
 static __always_inline void oom_policy_set_cand_1(struct bpf_oom_ctx *ctx,

@@ -72,28 +72,25 @@ static struct mem_cgroup *oom_priority_only_child(const struct mem_cgroup *memcg
  * oom_policy_priority_if - the priority of a candidate in a rehearsal
  * @what_if: what is to be taken for written, or NULL
  * @memcg: the candidate; under RCU
- * @priority: S64_MAX for one that is never a candidate
  *
- * Return: whether it may be one.
+ * Return: its own, else that of its only populated child, else 0.
  */
-bool oom_policy_priority_if(const struct oom_policy_what_if *what_if,
-			    struct mem_cgroup *memcg, s64 *priority)
+struct oom_policy_priority
+oom_policy_priority_if(const struct oom_policy_what_if *what_if, struct mem_cgroup *memcg)
 {
-	u8 state;
+	s64 value;
 
 	do {
-		state = oom_priority_own(what_if, memcg, priority);
-		if (state == BPF_OOM_PRIORITY_SET)
-			return true;
-		if (state == BPF_OOM_PRIORITY_MAX) {
-			*priority = S64_MAX;
-			return false;
+		switch (oom_priority_own(what_if, memcg, &value)) {
+		case BPF_OOM_PRIORITY_SET:
+			return (struct oom_policy_priority) { value, true };
+		case BPF_OOM_PRIORITY_MAX:
+			return (struct oom_policy_priority) { S64_MAX, false };
 		}
 		memcg = oom_priority_only_child(memcg);
 	} while (memcg);
 
-	*priority = 0;
-	return true;
+	return (struct oom_policy_priority) { 0, true };
 }
 
 static int oom_priority_show(struct seq_file *m, void *v)

@@ -15,8 +15,20 @@
 #include <linux/limits.h>
 #include <linux/memcontrol.h>
 
-bool oom_policy_priority_if(const struct oom_policy_what_if *what_if,
-			    struct mem_cgroup *memcg, s64 *priority);
+/**
+ * struct oom_policy_priority - what a candidate counts with
+ * @value: S64_MAX for one that is never a candidate
+ * @candidate: whether it may be one
+ *
+ * In two registers: whatever has its address given away during a pass is in memory.
+ */
+struct oom_policy_priority {
+	s64 value;
+	bool candidate;
+};
+
+struct oom_policy_priority
+oom_policy_priority_if(const struct oom_policy_what_if *what_if, struct mem_cgroup *memcg);
 
 /*
  * One that is on its way in has no tasks of its own yet, and may be freed whoever
@@ -36,22 +48,21 @@ static __always_inline bool oom_policy_has_only_child(const struct mem_cgroup *m
 /**
  * oom_policy_priority - the priority of a candidate
  * @memcg: the candidate; under RCU
- * @priority: S64_MAX for one that is never a candidate
  *
- * Return: whether it may be one.
+ * Return: its own, else that of its only populated child, else 0.
  */
-static __always_inline bool oom_policy_priority(struct mem_cgroup *memcg, s64 *priority)
+static __always_inline struct oom_policy_priority
+oom_policy_priority(struct mem_cgroup *memcg)
 {
+	struct oom_policy_priority priority = { .candidate = true };
 	/* Pairs with the release in oom_priority_write(). */
 	const u8 state = smp_load_acquire(&memcg->oom_policy.priority_state);
 
-	*priority = READ_ONCE(memcg->oom_policy.priority);
 	if (likely(state == BPF_OOM_PRIORITY_SET))
-		return true;
-	*priority = 0;
-	if (likely(state == BPF_OOM_PRIORITY_UNSET && !oom_policy_has_only_child(memcg)))
-		return true;
-	return oom_policy_priority_if(NULL, memcg, priority);
+		priority.value = READ_ONCE(memcg->oom_policy.priority);
+	else if (unlikely(state != BPF_OOM_PRIORITY_UNSET || oom_policy_has_only_child(memcg)))
+		priority = oom_policy_priority_if(NULL, memcg);
+	return priority;
 }
 
 #endif /* _MM_OOM_POLICY_PRIORITY_H */

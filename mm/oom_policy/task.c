@@ -65,8 +65,8 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	ctx.cgroup_2 = memcg_2->css.cgroup;
 	ctx.cgroup_id_1 = cgroup_id(ctx.cgroup_1);
 	ctx.cgroup_id_2 = cgroup_id(ctx.cgroup_2);
-	oom_policy_priority_if(ev->what_if, memcg_1, &ctx.priority_1);
-	oom_policy_priority_if(ev->what_if, memcg_2, &ctx.priority_2);
+	ctx.priority_1 = oom_policy_priority_if(ev->what_if, memcg_1).value;
+	ctx.priority_2 = oom_policy_priority_if(ev->what_if, memcg_2).value;
 	ev->prog = READ_ONCE(ev->task_policy->link.prog);
 	verdict = oom_policy_run(ev, &ctx);
 	best->scratch = ctx.scratch_1;
