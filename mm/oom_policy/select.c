@@ -125,15 +125,15 @@ static __always_inline bool oom_policy_eligible(const struct oom_policy_event *e
 }
 
 /*
- * Let go of RCU for a moment. A css that is not online cannot be kept: do so at a
- * later one.
+ * Let go of RCU for a moment. A css that is on its way in cannot be kept, nor one that
+ * nobody keeps any more: do so at a later one.
  * Returns after how many more to come again.
  */
 static unsigned int oom_policy_pause(struct cgroup_subsys_state *css,
 				     const struct oom_match *match,
 				     struct mem_cgroup **kept)
 {
-	if (!oom_policy_online(css) || !css_tryget(css))
+	if (!(READ_ONCE(css->flags) & (CSS_ONLINE | CSS_DYING)) || !css_tryget(css))
 		return 1;
 
 	oom_policy_keep(match, kept);
