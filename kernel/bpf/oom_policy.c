@@ -95,7 +95,8 @@ static enum bpf_oom_link_state oom_policy_state(struct oom_policy *policy)
 	lockdep_assert_held(&oom_policy_mutex);
 
 	if (policy->memcg)
-		return BPF_OOM_LINK_IN_FORCE;
+		return cgroup_subsys_on_dfl(memory_cgrp_subsys) ? BPF_OOM_LINK_IN_FORCE :
+								  BPF_OOM_LINK_DORMANT;
 	if (policy->cgroup_id && !oom_policy_cgroup_exists(policy->cgroup_id))
 		oom_policy_detach(policy);
 	return policy->cgroup_id ? BPF_OOM_LINK_DORMANT : BPF_OOM_LINK_DETACHED;
