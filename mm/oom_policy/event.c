@@ -12,6 +12,7 @@
 #include <linux/jiffies.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/cputime.h>
+#include <linux/sched/mm.h>
 #include <linux/timekeeping.h>
 
 #include "event.h"
@@ -269,5 +270,8 @@ void oom_policy_end(struct oom_policy_event *ev)
 	oom_policy_put(ev->chooser);
 	ev->chooser = NULL;
 	oom_policy_leave_tasks(ev);
+	if (ev->sharers.mm)
+		mmdrop(ev->sharers.mm);
+	ev->sharers = (struct oom_policy_sharers) {};
 	ev->oc = NULL;
 }

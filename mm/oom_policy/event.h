@@ -122,6 +122,19 @@ struct oom_policy_spared {
 };
 
 /**
+ * struct oom_policy_sharers - the last search for who shares an mm
+ * @mm: the mm, grabbed, or NULL
+ * @memcg: for somebody outside of it; only compared
+ * @other: who was found, or 0
+ * @searches: how many there were in this event
+ */
+struct oom_policy_sharers {
+	struct mm_struct *mm;
+	struct mem_cgroup *memcg;
+	pid_t other;
+	unsigned int searches;
+};
+/**
  * struct oom_policy_event - one OOM event
  * @oc: the event, NULL when it is over
  * @evaluate: the stock judgement of a task
@@ -146,6 +159,7 @@ struct oom_policy_spared {
  *	     is nobody's choice
  * @spare: there may be other choices than those who share their mm with outsiders
  * @spared: these
+ * @sharers: whom their mm was found to be shared with
  * @cursor: where the walk is, referenced
  * @leaf: the memcg with the victim, referenced
  * @seq: number of the event, for the marks
@@ -186,6 +200,7 @@ struct oom_policy_event {
 	struct mem_cgroup *emptied;
 	bool spare;
 	struct oom_policy_spared spared;
+	struct oom_policy_sharers sharers;
 	struct mem_cgroup *cursor;
 	struct mem_cgroup *leaf;
 	u64 seq;
@@ -266,7 +281,9 @@ void oom_policy_scan_memcgs(struct mem_cgroup *memcg, unsigned int flags,
 			    oom_policy_task_fn fn, void *arg);
 int oom_policy_add_task(struct task_struct *task, void *arg);
 unsigned long oom_policy_mm_pages(struct mm_struct *mm);
-pid_t oom_policy_dies_with(struct task_struct *task, struct mem_cgroup *memcg);
+struct mm_struct *oom_policy_grab_mm(struct task_struct *task);
+pid_t oom_policy_dies_with(struct oom_policy_event *ev, struct task_struct *task,
+			   struct mem_cgroup *memcg, bool exact);
 
 /* task.c: which task of the leaf */
 int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,

@@ -92,7 +92,7 @@ bool __oom_policy_spares(struct task_struct *task)
 
 	if (!ev->oc || !oom_outcome_chosen(ev->outcome) || tsk_is_oom_victim(task))
 		return false;
-	other = oom_policy_dies_with(task, ev->leaf);
+	other = oom_policy_dies_with(ev, task, ev->leaf, true);
 	if (!other)
 		return false;
 

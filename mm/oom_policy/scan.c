@@ -12,6 +12,9 @@
 
 #include "event.h"
 
+/* For who shares an mm, in one event. */
+#define OOM_POLICY_SEARCHES	256
+
 static int oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
 			       oom_policy_task_fn fn, void *arg)
 {
@@ -91,8 +94,15 @@ unsigned long oom_policy_mm_pages(struct mm_struct *mm)
 	return get_mm_rss(mm) + get_mm_counter(mm, MM_SWAPENTS);
 }
 
-/* The leader may have left it to the other threads. */
-static struct mm_struct *oom_policy_grab_mm(struct task_struct *task)
+/**
+ * oom_policy_grab_mm - the mm of a process
+ * @task: one of its threads
+ *
+ * The leader may have left it to the others.
+ *
+ * Return: the mm, for mmdrop(), or NULL if the last thread has left it.
+ */
+struct mm_struct *oom_policy_grab_mm(struct task_struct *task)
 {
 	struct task_struct *thread;
 	struct mm_struct *mm = NULL;
@@ -169,17 +179,45 @@ static pid_t oom_policy_find_outsider(struct task_struct *task, struct mm_struct
 	return pid;
 }
 
+/*
+ * Each search is through all processes. Thousands of them may share one mm, of which
+ * the last answer is kept, or two by two one of thousands.
+ */
+static pid_t oom_policy_outsider(struct oom_policy_event *ev, struct task_struct *task,
+				 struct mm_struct *mm, struct mem_cgroup *memcg, bool exact)
+{
+	struct oom_policy_sharers *last = &ev->sharers;
+
+	if (last->mm == mm && last->memcg == memcg)
+		return last->other;
+	if (!exact && last->searches == OOM_POLICY_SEARCHES)
+		return -1;
+
+	last->searches += !exact;
+	if (last->mm)
+		mmdrop(last->mm);
+	mmgrab(mm);
+	last->mm = mm;
+	last->memcg = memcg;
+	last->other = oom_policy_find_outsider(task, mm, memcg);
+	return last->other;
+}
+
 /**
  * oom_policy_dies_with - whom the death of a process takes along
+ * @ev: the event
  * @task: the process, by its leader
  * @memcg: what it is to die in; referenced
+ * @exact: search as often as it takes
  *
  * Who has the same mm (vfork, CLONE_VM) dies with it. Others are looked for only if the
  * mm has more users than the process has threads.
  *
- * Return: the pid of one outside of @memcg, or 0 if there is none.
+ * Return: the pid of one outside of @memcg, 0 if there is none, or -1 if there may be
+ * one and the event has searched often enough.
  */
-pid_t oom_policy_dies_with(struct task_struct *task, struct mem_cgroup *memcg)
+pid_t oom_policy_dies_with(struct oom_policy_event *ev, struct task_struct *task,
+			   struct mem_cgroup *memcg, bool exact)
 {
 	struct mm_struct *mm = oom_policy_grab_mm(task);
 	pid_t pid = 0;
@@ -188,7 +226,7 @@ pid_t oom_policy_dies_with(struct task_struct *task, struct mem_cgroup *memcg)
 		return 0;
 	/* A leader that has left it is one thread less. */
 	if (READ_ONCE(task->mm) != mm || atomic_read(&mm->mm_users) > get_nr_threads(task))
-		pid = oom_policy_find_outsider(task, mm, memcg);
+		pid = oom_policy_outsider(ev, task, mm, memcg, exact);
 	mmdrop(mm);
 	return pid;
 }

@@ -84,7 +84,7 @@ static bool oom_policy_spare(struct oom_policy_event *ev, struct task_struct *ta
 
 	if (!ev->spare || !ev->emptied || tsk_is_oom_victim(task))
 		return false;
-	other = oom_policy_dies_with(task, ev->emptied);
+	other = oom_policy_dies_with(ev, task, ev->emptied, false);
 	if (!other || oom_badness(task, ev->oc->totalpages) == LONG_MIN)
 		return false;
 

@@ -39,7 +39,7 @@ __u32 go;		/* held no longer */
 __u32 started;
 __u32 done;
 int result;
-__u32 nr_looks;		/* at tasks, for victims that are dying */
+__u32 nr_looks;		/* at tasks, whatever for */
 
 SEC("syscall")
 int kill_now(struct early_args *args)
@@ -80,6 +80,12 @@ int on_look(void *ctx)
 	return 0;
 }
 
+SEC("?fentry/process_shares_mm")
+int on_share(void *ctx)
+{
+	nr_looks++;
+	return 0;
+}
 SEC("?tp_btf/mm_vmscan_memcg_reclaim_begin")
 int in_reclaim(void *ctx)
 {

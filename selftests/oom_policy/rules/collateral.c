@@ -17,6 +17,7 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
+#include "early_kill.h"
 #include "kmsg.h"
 #include "policy.h"
 
