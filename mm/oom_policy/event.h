@@ -297,7 +297,8 @@ bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within)
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
 			   unsigned int runs);
 void oom_policy_count(struct oom_policy_event *ev);
-void oom_policy_count_spared(struct oom_policy_event *ev);
+void oom_policy_count_spared(struct oom_policy_event *ev, struct task_struct *task,
+			     pid_t other);
 void oom_policy_count_kills(struct oom_policy_event *ev);
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg);
 

@@ -91,11 +91,15 @@ void oom_policy_count_kills(struct oom_policy_event *ev)
 /**
  * oom_policy_count_spared - somebody was not killed for the sake of another
  * @ev: the event
+ * @task: who
+ * @other: pid of the other
  */
-void oom_policy_count_spared(struct oom_policy_event *ev)
+void oom_policy_count_spared(struct oom_policy_event *ev, struct task_struct *task,
+			     pid_t other)
 {
 	if (ev->chooser)
 		oom_policy_add(&ev->chooser->stats.spared, 1);
+	trace_oom_policy_spare(memcg_cgroup_id(ev->leaf), task_pid_nr(task), other, 1);
 }
 
 /* Whether programs were asked, or would have been. */
@@ -121,8 +125,6 @@ void oom_policy_count(struct oom_policy_event *ev)
 	}
 	if (ev->over)
 		oom_policy_count_fallback(ev, OOM_POLICY_BUDGET, ns);
-	if (ev->spared.nr && ev->spare)
-		oom_policy_add(&ev->first->stats.spared, ev->spared.nr);
 	if (!oom_outcome_has_leaf(ev->outcome)) {
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
 		return;
@@ -139,6 +141,11 @@ void oom_policy_count(struct oom_policy_event *ev)
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
 	trace_oom_policy_select(memcg_cgroup_id(ev->scope), ev->victim_id,
 				task_pid_nr(victim), ev->compared, ns);
+	if (ev->spared.nr && ev->spare) {
+		oom_policy_add(&ev->first->stats.spared, ev->spared.nr);
+		trace_oom_policy_spare(ev->spared.memcg_id, ev->spared.pid,
+				       ev->spared.other, ev->spared.nr);
+	}
 }
 
 /* One line holds no more of a path than this: of a longer one, the end. */

@@ -102,6 +102,26 @@ TRACE_EVENT(oom_policy_fallback,
 		      show_oom_policy_reason(__entry->reason), __entry->ns)
 );
 
+/* Who was not killed, so that another with the same memory, elsewhere, need not die. */
+TRACE_EVENT(oom_policy_spare,
+	    TP_PROTO(u64 memcg_id, pid_t pid, pid_t other, u32 nr),
+
+	    TP_ARGS(memcg_id, pid, other, nr),
+
+	    TP_STRUCT__entry(__field(u64, memcg_id)
+			     __field(pid_t, pid)
+			     __field(pid_t, other)
+			     __field(u32, nr)),
+
+	    TP_fast_assign(__entry->memcg_id = memcg_id;
+			   __entry->pid = pid;
+			   __entry->other = other;
+			   __entry->nr = nr;),
+
+	    TP_printk("memcg_id=%llu pid=%d other=%d nr=%u", __entry->memcg_id,
+		      __entry->pid, __entry->other, __entry->nr)
+);
+
 #endif /* _TRACE_OOM_POLICY_H */
 
 #include <trace/define_trace.h>

@@ -20,7 +20,9 @@
 #include "early_kill.h"
 #include "kmsg.h"
 #include "policy.h"
+#include "shell.h"
 
+#define MONITOR	"/tmp/collateral.monitor"
 #define STACK	(64 * 1024)
 #define TOLD	"the victim is the init of a pid namespace: 1 processes outside of /B die with it"
 
@@ -173,8 +175,12 @@ TEST_F_TIMEOUT(collateral, process, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
 
+	ASSERT_LT(0, shell_start("exec bpftool oom monitor count 1", MONITOR));
+	ASSERT_TRUE(wait_until(file_has(MONITOR, "watching OOM policies")));
 	ASSERT_EQ(0, policy_event(self->policy));
+	EXPECT_TRUE(wait_until(file_has(MONITOR, "scope /  victim ")));
 	if (variant->dies) {
+		EXPECT_FALSE(file_has(MONITOR, "  spared "));
 		EXPECT_EQ(1U, self->policy->bss->nr_victims);
 		EXPECT_TRUE(wait_until(has_ended(self->parent)));
 		return;
@@ -186,6 +192,82 @@ TEST_F_TIMEOUT(collateral, process, TEST_TIMEOUT_S)
 	EXPECT_TRUE(policy_victims_died(self->policy, &self->tree));
 	EXPECT_EQ(0, policy_info(self->link, &info));
 	EXPECT_LE(1U, info.oom_policy.spared);
+	EXPECT_TRUE(file_has(MONITOR, "  spared "));
+}
+
+/* So many share one mm that each one's search for the others would take for ever. */
+#define NR_SHARERS	100
+#define FEW_LOOKS	2000U	/* some at each process, not some by each at each */
+
+FIXTURE(crowd)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct early *early;
+	struct bpf_link *link;
+	pid_t parent;
+};
+
+static int sharer_main(void *unused)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+	return 0;
+}
+
+static int crowd_main(const void *unused, int ready_fd)
+{
+	char *stacks = malloc(NR_SHARERS * STACK);
+	int n;
+
+	if (!stacks || set_oom_score_adj(getpid(), 0) || cgroup_write("B", "cgroup.procs", "0"))
+		return 1;
+	for (n = 1; n <= NR_SHARERS; n++)
+		if (clone(sharer_main, stacks + n * STACK, CLONE_VM | SIGCHLD, NULL) < 0)
+			return 1;
+	if (write(ready_fd, "", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
+FIXTURE_SETUP(crowd)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=1,8M B=0"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "", .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	self->early = early_load("on_share");
+	ASSERT_NE(NULL, self->early);
+	self->parent = child_start(crowd_main, NULL, "who shares its memory with many");
+	ASSERT_LT(0, self->parent);
+	ASSERT_EQ(0, early__attach(self->early));
+}
+
+FIXTURE_TEARDOWN(crowd)
+{
+	if (self->parent > 0) {
+		kill(self->parent, SIGKILL);
+		wait_exit(self->parent);
+	}
+	early__destroy(self->early);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(crowd, of_one_mm_is_searched_once, TEST_TIMEOUT_S)
+{
+	ASSERT_EQ(0, early_kill(self->early, cgroup_id(""), 0));
+	TH_LOG("%d processes with one mm: %u looks", NR_SHARERS + 1,
+	       self->early->bss->nr_looks);
+	EXPECT_LT(0U, self->early->bss->nr_looks);
+	EXPECT_GT(FEW_LOOKS, self->early->bss->nr_looks);
+	EXPECT_TRUE(wait_until(has_ended(self->parent)));
+	EXPECT_EQ(0, tree_killed(&self->tree));
 }
 
 /* Who is in a pid namespace dies with its init, and the report says how many elsewhere. */

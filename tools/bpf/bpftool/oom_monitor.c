@@ -5,7 +5,8 @@
  * whatever signal.
  *
  * The records of one OOM come from one task, one after the other, because the OOM
- * killer runs under a lock: a fallback, a selection, the marking of each victim.
+ * killer runs under a lock: a fallback, a selection, whom it spares, the marking of
+ * each victim.
  * Nothing says which marking is the last, so a line is complete when something
  * else happens or nothing has happened for a while.
  */
@@ -72,6 +73,7 @@ struct event {
 	unsigned int compared;
 	char comm[OOM_COMM_LEN];
 	unsigned int killed;
+	unsigned int spared;
 	__u64 rss_kb;
 };
 
@@ -125,8 +127,10 @@ static void print_json(const struct event *event, const char *when)
 		jsonw_uint_field(wtr, "killed", event->killed);
 		jsonw_lluint_field(wtr, "rss_kb", event->rss_kb);
 	}
-	if (event->victim_id)
+	if (event->victim_id) {
 		jsonw_uint_field(wtr, "compared", event->compared);
+		jsonw_uint_field(wtr, "spared", event->spared);
+	}
 	jsonw_lluint_field(wtr, "duration_ns", event->ns);
 	if (event->reason)
 		jsonw_string_field(wtr, "fallback", event->reason);
@@ -153,6 +157,8 @@ static void print_plain(struct event *event, const char *when)
 		oom_printf(" and %u more", event->killed - 1);
 	if (event->killed)
 		oom_printf("  rss %llu kB", event->rss_kb);
+	if (event->spared)
+		oom_printf("  spared %u", event->spared);
 	if (event->victim_id)
 		oom_printf("  compared %u", event->compared);
 	oom_printf("  took %llu us", event->ns / 1000);
@@ -246,6 +252,12 @@ static void on_mark(struct monitor *m, const struct oom_record *record)
 	event->rss_kb += record->rss * (get_page_size() / 1024);
 }
 
+static void on_spare(struct monitor *m, const struct oom_record *record)
+{
+	if (m->event.open && m->event.task == record->task)
+		m->event.spared += record->spared;
+}
+
 static int on_record(void *ctx, void *data, size_t size)
 {
 	const struct oom_record *record = data;
@@ -255,6 +267,8 @@ static int on_record(void *ctx, void *data, size_t size)
 		on_fallback(m, record);
 	else if (record->kind == OOM_RECORD_SELECT)
 		on_select(m, record);
+	else if (record->kind == OOM_RECORD_SPARE)
+		on_spare(m, record);
 	else
 		on_mark(m, record);
 	return 0;

@@ -187,6 +187,8 @@ static void show_policy_plain(const struct oom_policy *policy, struct hashmap *p
 	oom_printf("\n%sselections %llu  comparisons %llu  kills %llu", indent,
 		   info->oom_policy.selections, info->oom_policy.comparisons,
 		   info->oom_policy.kills);
+	if (info->oom_policy.spared)
+		oom_printf("  spared %llu", info->oom_policy.spared);
 	if (info->oom_policy.last_victim_cgroup_id) {
 		victim = oom_cgroup_name(info->oom_policy.last_victim_cgroup_id);
 		oom_printf("  last victim %s", victim ?: "?");

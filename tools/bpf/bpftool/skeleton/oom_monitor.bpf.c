@@ -95,6 +95,18 @@ int BPF_PROG(oom_select, u64 scope_id, u64 victim_id, pid_t pid, u32 compared, u
 	return 0;
 }
 
+SEC("tp_btf/oom_policy_spare")
+int BPF_PROG(oom_spare, u64 memcg_id, pid_t pid, pid_t other, u32 nr)
+{
+	struct oom_record *record = new_record(OOM_RECORD_SPARE);
+
+	if (!record)
+		return 0;
+	record->spared = nr;
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
 /* As the kernel's own counters are read without their per-CPU parts. */
 static __u64 pages(const struct percpu_counter *counter)
 {

@@ -11,6 +11,7 @@ enum oom_record_kind {
 	OOM_RECORD_FALLBACK,
 	OOM_RECORD_SELECT,
 	OOM_RECORD_MARK,
+	OOM_RECORD_SPARE,
 };
 
 /* Why the stock killer had to decide. */
@@ -34,6 +35,7 @@ struct oom_record {
 	__u32 kind;
 	__u32 reason;
 	__u32 compared;
+	__u32 spared;
 	int task;		/* whose allocation it was */
 	int pid;		/* of the victim */
 	char comm[OOM_COMM_LEN];		/* of the victim, whatever bytes it has */
