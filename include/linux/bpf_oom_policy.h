@@ -37,6 +37,8 @@ enum oom_policy_fallback {
  * @flags: BPF_F_OOM_POLICY_*
  * @budget_us: how long a selection may take
  * @grace_ms: how long the next kill waits for the memory of the last
+ * @held_since: since when events wait for who dies by itself, ns; 0: they do not. oom_lock
+ * @held_last: when one last did, ns; oom_lock
  * @stats: counters; written under oom_lock, read without
  */
 struct oom_policy {
@@ -48,6 +50,8 @@ struct oom_policy {
 	u32 flags;
 	u32 budget_us;
 	u32 grace_ms;
+	u64 held_since;
+	u64 held_last;
 	struct {
 		u64 selections;
 		u64 comparisons;

@@ -29,6 +29,7 @@ enum oom_policy_stage {
 	NR_OOM_POLICY_STAGES
 };
 
+
 /**
  * struct oom_policy_memcg - what a memcg knows about policies
  * @policy: the attached policies; written under oom_policy_mutex, read under RCU
@@ -48,22 +49,27 @@ struct oom_policy_memcg {
 };
 
 /**
- * struct oom_policy_victim - what a victim's signal remembers of its death
- * @killed: when its mm became oom_mm, ns
- * @pages: what that mm held then, memory and swap
+ * struct oom_policy_victim - what a process's signal remembers of its death
+ * @killed: when its mm became oom_mm; of whoever dies otherwise, when an event has
+ *	    first seen that; ns
+ * @pages: what its mm held then, memory and swap
  * @shared: of these, the shared memory
- * @over: nothing will come back from it any more
+ * @over: nothing will come back from an OOM victim any more
+ * @dying: it has to die, or does, and its memory is not back
+ * @unmapped: its mm is gone
  */
 struct oom_policy_victim {
 	u64 killed;
 	unsigned long pages;
 	unsigned long shared;
 	bool over;
+	bool dying;
+	bool unmapped;
 };
 
 /**
  * struct oom_policy_wait - whom an event has to wait for, once oom_lock is free
- * @victim: whose memory is on its way, referenced, or NULL
+ * @victim: of the OOM killer or of somebody else: whose memory is on its way, referenced, or NULL
  * @until: the end of its grace, ns
  */
 struct oom_policy_wait {
@@ -86,8 +92,12 @@ void oom_policy_victim_exits(struct oom_control *oc, oom_policy_task_fn kill,
 void __oom_policy_memcg_online(struct mem_cgroup *memcg);
 void oom_policy_memcg_offline(struct mem_cgroup *memcg);
 void oom_policy_victim_begin(struct task_struct *victim);
-void oom_policy_victim_end(struct signal_struct *sig);
+void oom_policy_signal_end(struct signal_struct *sig);
 void oom_policy_wait(struct oom_control *oc);
+void __oom_policy_dies(struct signal_struct *sig);
+void __oom_policy_exits(struct task_struct *task);
+void __oom_policy_unmapped(void);
+void __oom_policy_exited(struct task_struct *task);
 
 static inline bool oom_policy_active(void)
 {
@@ -135,8 +145,12 @@ static inline void oom_policy_victim_exits(struct oom_control *oc,
 static inline void __oom_policy_memcg_online(struct mem_cgroup *memcg) {}
 static inline void oom_policy_memcg_offline(struct mem_cgroup *memcg) {}
 static inline void oom_policy_victim_begin(struct task_struct *victim) {}
-static inline void oom_policy_victim_end(struct signal_struct *sig) {}
+static inline void oom_policy_signal_end(struct signal_struct *sig) {}
 static inline void oom_policy_wait(struct oom_control *oc) {}
+static inline void __oom_policy_dies(struct signal_struct *sig) {}
+static inline void __oom_policy_exits(struct task_struct *task) {}
+static inline void __oom_policy_unmapped(void) {}
+static inline void __oom_policy_exited(struct task_struct *task) {}
 
 #endif /* CONFIG_BPF_OOM_POLICY */
 
@@ -233,6 +247,45 @@ static inline void oom_policy_memcg_online(struct mem_cgroup *memcg)
 {
 	if (oom_policy_active())
 		__oom_policy_memcg_online(memcg);
+}
+
+/**
+ * oom_policy_dies - a signal is about to kill a process
+ * @sig: its signal; siglock is held
+ */
+static inline void oom_policy_dies(struct signal_struct *sig)
+{
+	if (oom_policy_active())
+		__oom_policy_dies(sig);
+}
+
+/**
+ * oom_policy_exits - a thread is about to leave its mm
+ * @task: current, which exits
+ */
+static inline void oom_policy_exits(struct task_struct *task)
+{
+	if (oom_policy_active())
+		__oom_policy_exits(task);
+}
+
+/**
+ * oom_policy_unmapped - current has freed an mm, of which it was the last user
+ */
+static inline void oom_policy_unmapped(void)
+{
+	if (oom_policy_active())
+		__oom_policy_unmapped();
+}
+
+/**
+ * oom_policy_exited - a thread has put its mm and its files
+ * @task: current, which exits
+ */
+static inline void oom_policy_exited(struct task_struct *task)
+{
+	if (oom_policy_active())
+		__oom_policy_exited(task);
 }
 
 #endif /* _LINUX_OOM_POLICY_H */

@@ -241,6 +241,7 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->abstained.below = NULL;
 	ev->spare = true;
 	ev->spared = (struct oom_policy_spared) {};
+	ev->patient = false;
 	ev->marked = false;
 	ev->compared = 0;
 

@@ -160,6 +160,7 @@ struct oom_policy_sharers {
  * @spare: there may be other choices than those who share their mm with outsiders
  * @spared: these
  * @sharers: whom their mm was found to be shared with
+ * @patient: whoever dies by itself is waited for
  * @cursor: where the walk is, referenced
  * @leaf: the memcg with the victim, referenced
  * @seq: number of the event, for the marks
@@ -201,6 +202,7 @@ struct oom_policy_event {
 	bool spare;
 	struct oom_policy_spared spared;
 	struct oom_policy_sharers sharers;
+	bool patient;
 	struct mem_cgroup *cursor;
 	struct mem_cgroup *leaf;
 	u64 seq;
@@ -239,6 +241,17 @@ static inline u64 *oom_policy_mark_of(const struct oom_policy_event *ev,
 	return ev->rehearsed ? &memcg->oom_policy.dry_mark : &memcg->oom_policy.mark;
 }
 
+/* A rehearsal does not hold oom_lock, under which it is set, once and for all. */
+static inline struct mm_struct *oom_policy_victim_mm(const struct task_struct *task)
+{
+	return READ_ONCE(task->signal->oom_mm);
+}
+
+/* Most of what its mm held goes with its files, which are put later. */
+static inline bool oom_policy_mostly_shared(const struct signal_struct *sig)
+{
+	return READ_ONCE(sig->oom_policy.shared) * 2 > READ_ONCE(sig->oom_policy.pages);
+}
 /* Found to have nobody to kill, in this event. */
 static inline bool oom_policy_marked(const struct oom_policy_event *ev,
 				     struct mem_cgroup *memcg)
@@ -292,6 +305,15 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 /* wait.c: victims that are dying, and their memory */
 bool oom_policy_in_flight(struct oom_policy_event *ev);
 bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within);
+bool oom_policy_exiting(struct task_struct *task);
+
+/* dying.c: whoever dies of something else */
+void oom_policy_died(struct signal_struct *sig);
+bool oom_policy_dying_holds(struct task_struct *task);
+bool oom_policy_dies_slowly(struct oom_policy_event *ev, struct task_struct *task);
+bool oom_policy_anybody_dying(struct oom_policy_event *ev);
+void oom_policy_held(struct oom_policy_event *ev);
+void oom_policy_has_waited(void);
 
 /* report.c: the report, counters and tracepoints */
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,

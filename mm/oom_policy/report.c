@@ -146,6 +146,7 @@ void oom_policy_count(struct oom_policy_event *ev)
 		trace_oom_policy_spare(ev->spared.memcg_id, ev->spared.pid,
 				       ev->spared.other, ev->spared.nr);
 	}
+	WRITE_ONCE(ev->first->held_since, 0);
 }
 
 /* One line holds no more of a path than this: of a longer one, the end. */

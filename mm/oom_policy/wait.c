@@ -2,6 +2,7 @@
 /*
  * Whether an event has to wait for a victim of an earlier one: while it is dying, as
  * the stock killer does, and with a grace until its memory is back. A grace passes.
+ * With a grace, who dies of something else is waited for, too: dying.c.
  *
  * A victim's signal remembers its death; it is written under oom_lock, when the
  * victim is chosen, and read by events and rehearsals. Who has to wait sleeps when
@@ -26,20 +27,19 @@
  */
 atomic_t oom_policy_victims = ATOMIC_INIT(0);
 
-/* A rehearsal does not hold oom_lock, under which it is set, once and for all. */
-static struct mm_struct *oom_policy_victim_mm(const struct task_struct *task)
-{
-	return READ_ONCE(task->signal->oom_mm);
-}
-
 static bool oom_policy_mapped(struct mm_struct *mm)
 {
 	/* exit_mmap() empties it in the end: who sees that late waits a little longer. */
 	return !data_race(mtree_empty(&mm->mm_mt));
 }
 
-/* A thread has its files until it has an exit state. */
-static bool oom_policy_exiting(struct task_struct *task)
+/**
+ * oom_policy_exiting - has a process files yet
+ * @task: one of its threads
+ *
+ * A thread has them until it has an exit state.
+ */
+bool oom_policy_exiting(struct task_struct *task)
 {
 	struct task_struct *thread;
 	bool exiting = false;
@@ -70,12 +70,14 @@ static void oom_policy_forget(struct signal_struct *sig)
 }
 
 /**
- * oom_policy_victim_end - a signal with an oom_mm is freed
+ * oom_policy_signal_end - a signal is freed
  * @sig: the signal
  */
-void oom_policy_victim_end(struct signal_struct *sig)
+void oom_policy_signal_end(struct signal_struct *sig)
 {
-	oom_policy_forget(sig);
+	if (sig->oom_mm)
+		oom_policy_forget(sig);
+	oom_policy_died(sig);
 }
 
 static int oom_policy_find_dying(struct task_struct *task, void *arg)
@@ -123,13 +125,15 @@ void oom_policy_victim_begin(struct task_struct *victim)
 	WRITE_ONCE(sig->oom_policy.shared, get_mm_counter(sig->oom_mm, MM_SHMEMPAGES));
 	WRITE_ONCE(sig->oom_policy.killed, ktime_get_mono_fast_ns());
 	atomic_inc(&oom_policy_victims);
+	/* It has been killed first. */
+	oom_policy_died(sig);
 }
 
 /*
  * MMF_OOM_SKIP says that waiting for a victim is in vain, or that exit_mmap() is
  * about to free its pages. Either way most of them may still be on their way.
  */
-static bool oom_policy_holds_memory(struct task_struct *task)
+static bool oom_policy_victim_holds(struct task_struct *task)
 {
 	const struct signal_struct *sig = task->signal;
 	struct mm_struct *mm = oom_policy_victim_mm(task);
@@ -142,24 +146,41 @@ static bool oom_policy_holds_memory(struct task_struct *task)
 		return true;
 
 	/* Shared memory goes with its file, which is put after the mm. */
-	return READ_ONCE(sig->oom_policy.shared) * 2 > READ_ONCE(sig->oom_policy.pages) &&
-	       oom_policy_exiting(task);
+	return oom_policy_mostly_shared(sig) && oom_policy_exiting(task);
+}
+
+static bool oom_policy_holds_memory(struct task_struct *task)
+{
+	return oom_policy_victim_mm(task) ? oom_policy_victim_holds(task) :
+					    oom_policy_dying_holds(task);
+}
+
+static bool oom_policy_is_slow(struct oom_policy_event *ev, struct task_struct *task)
+{
+	const struct signal_struct *sig = task->signal;
+
+	if (!oom_policy_victim_mm(task))
+		return oom_policy_dies_slowly(ev, task);
+	return ev->start <= READ_ONCE(sig->oom_policy.killed) + ev->grace &&
+	       oom_policy_victim_holds(task);
 }
 
 static int oom_policy_find_slow(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
 
-	if (!oom_policy_victim_mm(task) ||
-	    ev->start > READ_ONCE(task->signal->oom_policy.killed) + ev->grace ||
-	    !oom_policy_holds_memory(task))
+	if (!oom_policy_is_slow(ev, task))
 		return 0;
 	/* What will be free elsewhere is of no use here. */
 	if (!ev->oc->memcg && !oom_cpuset_eligible(task, ev->oc))
 		return 0;
 
 	ev->oc->chosen = (void *)-1UL;
-	if (ev->rehearsed || ev->early)
+	if (ev->rehearsed)
+		return 1;
+	if (!oom_policy_victim_mm(task))
+		oom_policy_held(ev);
+	if (ev->early)
 		return 1;
 	ev->oc->oom_policy.victim = get_task_struct(task);
 	ev->oc->oom_policy.until = READ_ONCE(task->signal->oom_policy.killed) + ev->grace;
@@ -193,6 +214,7 @@ void oom_policy_wait(struct oom_control *oc)
 	} while (oc->memcg && !oom_policy_relieved(oc->memcg) && !signal_pending(current) &&
 		 oom_policy_holds_memory(victim) &&
 		 ktime_get_mono_fast_ns() <= oc->oom_policy.until);
+	oom_policy_has_waited();
 	put_task_struct(victim);
 }
 
@@ -209,7 +231,9 @@ void oom_policy_wait(struct oom_control *oc)
  */
 bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within)
 {
-	if (!ev->grace || ev->oc->order == -1 || !atomic_read(&oom_policy_victims))
+	if (!ev->grace || ev->oc->order == -1)
+		return false;
+	if (!oom_policy_anybody_dying(ev) && !atomic_read(&oom_policy_victims))
 		return false;
 
 	if (mem_cgroup_is_root(within)) {

@@ -86,6 +86,14 @@ int on_share(void *ctx)
 	nr_looks++;
 	return 0;
 }
+
+SEC("?fentry/oom_policy_find_slow")
+int on_slow_look(void *ctx)
+{
+	nr_looks++;
+	return 0;
+}
+
 SEC("?tp_btf/mm_vmscan_memcg_reclaim_begin")
 int in_reclaim(void *ctx)
 {
