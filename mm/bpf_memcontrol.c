@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * kfuncs that read a memcg: names and signatures are mainline's, so that a policy
- * written for one kernel loads on the other. None of them sleeps, allocates or
- * flushes the statistics: page states and events may lag behind by what the CPUs
- * have not handed in yet, the usage does not.
+ * written for one kernel loads on the other, but for bpf_mem_cgroup_freeable(). None of
+ * them sleeps, allocates or flushes the statistics: page states and events may lag behind
+ * by what the CPUs have not handed in yet, the usage does not.
  */
 
 #include <linux/bpf.h>
@@ -123,6 +123,17 @@ __bpf_kfunc unsigned long bpf_mem_cgroup_memory_events(struct mem_cgroup *memcg,
 	return atomic_long_read(&memcg->memory_events[event]);
 }
 
+/**
+ * bpf_mem_cgroup_freeable - what the death of its tasks is expected to give back
+ * @memcg: the memcg, with all below it
+ *
+ * Return: bytes, as oom_policy_freeable() counts them.
+ */
+__bpf_kfunc unsigned long bpf_mem_cgroup_freeable(struct mem_cgroup *memcg)
+{
+	return oom_policy_freeable(memcg) * PAGE_SIZE;
+}
+
 __bpf_kfunc_end_defs();
 
 BTF_KFUNCS_START(bpf_memcontrol_kfuncs)
@@ -133,6 +144,7 @@ BTF_ID_FLAGS(func, bpf_mem_cgroup_usage, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_mem_cgroup_page_state, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_mem_cgroup_vm_events, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_mem_cgroup_memory_events, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_mem_cgroup_freeable, KF_TRUSTED_ARGS)
 BTF_KFUNCS_END(bpf_memcontrol_kfuncs)
 
 static const struct btf_kfunc_id_set bpf_memcontrol_kfunc_set = {

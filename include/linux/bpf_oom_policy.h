@@ -16,6 +16,7 @@
 #define OOM_POLICY_DEFAULT_BUDGET_US	(100 * USEC_PER_MSEC)
 #define OOM_POLICY_MAX_BUDGET_US	(10 * USEC_PER_SEC)
 #define OOM_POLICY_MAX_GRACE_MS		(60 * MSEC_PER_SEC)
+#define OOM_POLICY_DEFAULT_FUTILE	3
 
 enum oom_policy_fallback {
 	OOM_POLICY_NONE_ELIGIBLE,
@@ -24,6 +25,7 @@ enum oom_policy_fallback {
 	OOM_POLICY_DISABLED,
 	OOM_POLICY_IN_FLIGHT,
 	OOM_POLICY_GRACE,
+	OOM_POLICY_FUTILE,
 	NR_OOM_POLICY_FALLBACKS
 };
 
@@ -37,6 +39,7 @@ enum oom_policy_fallback {
  * @flags: BPF_F_OOM_POLICY_*
  * @budget_us: how long a selection may take
  * @grace_ms: how long the next kill waits for the memory of the last
+ * @max_futile: how many kills in a row may be in vain in a leaf, 0: any number
  * @held_since: since when events wait for who dies by itself, ns; 0: they do not. oom_lock
  * @held_last: when one last did, ns; oom_lock
  * @stats: counters; written under oom_lock, read without
@@ -50,6 +53,7 @@ struct oom_policy {
 	u32 flags;
 	u32 budget_us;
 	u32 grace_ms;
+	u32 max_futile;
 	u64 held_since;
 	u64 held_last;
 	struct {
@@ -98,6 +102,7 @@ int oom_policy_block(void);
 void oom_policy_unblock(void);
 struct mem_cgroup *oom_policy_get_memcg(u64 cgroup_id);
 int oom_policy_kill(struct mem_cgroup *scope);
+unsigned long oom_policy_freeable(struct mem_cgroup *memcg);
 
 int oom_policy_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id);
 
@@ -111,6 +116,7 @@ unsigned long bpf_mem_cgroup_page_state(struct mem_cgroup *memcg, int idx);
 unsigned long bpf_mem_cgroup_vm_events(struct mem_cgroup *memcg, enum vm_event_item event);
 unsigned long bpf_mem_cgroup_memory_events(struct mem_cgroup *memcg,
 					   enum memcg_memory_event event);
+unsigned long bpf_mem_cgroup_freeable(struct mem_cgroup *memcg);
 
 /* Steps that a rehearsal or a report can hold; deeper ones are left out. */
 #define OOM_POLICY_STEPS	32

@@ -29,6 +29,27 @@ enum oom_policy_stage {
 	NR_OOM_POLICY_STAGES
 };
 
+/**
+ * struct oom_policy_futile - what came of the last kills in a memcg; pages
+ * @usage: of memory and swap when a policy last chose a victim here
+ * @low: the least since then, as victims have left
+ * @last: what that victim held
+ * @held: what the victims of @kills held in all
+ * @kills: how many in a row have given next to nothing back
+ * @watched: the last kill is still to be judged
+ * @left: a victim has left since
+ *
+ * oom_lock, but @low and @left are written by victims on their way out.
+ */
+struct oom_policy_futile {
+	unsigned long usage;
+	unsigned long low;
+	unsigned long last;
+	unsigned long held;
+	unsigned int kills;
+	bool watched;
+	bool left;
+};
 
 /**
  * struct oom_policy_memcg - what a memcg knows about policies
@@ -38,6 +59,7 @@ enum oom_policy_stage {
  * @dry_mark: the same for rehearsals; oom_policy_dry_mutex
  * @priority: memory.oom.priority, if there is one
  * @priority_state: BPF_OOM_PRIORITY_*; written after @priority, read before it
+ * @futile: what came of the last kills here
  */
 struct oom_policy_memcg {
 	struct oom_policy __rcu *policy[NR_OOM_POLICY_STAGES];
@@ -46,6 +68,7 @@ struct oom_policy_memcg {
 	u64 dry_mark;
 	s64 priority;
 	u8 priority_state;
+	struct oom_policy_futile futile;
 };
 
 /**

@@ -234,6 +234,7 @@ static int oom_policy_link_fill_info(const struct bpf_link *link,
 	info->oom_policy.flags = policy->flags;
 	info->oom_policy.budget_us = policy->budget_us;
 	info->oom_policy.grace_ms = policy->grace_ms;
+	info->oom_policy.max_futile = policy->max_futile;
 	info->oom_policy.selections = READ_ONCE(policy->stats.selections);
 	info->oom_policy.comparisons = READ_ONCE(policy->stats.comparisons);
 	info->oom_policy.kills = READ_ONCE(policy->stats.kills);
@@ -249,6 +250,8 @@ static int oom_policy_link_fill_info(const struct bpf_link *link,
 		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_IN_FLIGHT]);
 	info->oom_policy.fallback_grace =
 		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_GRACE]);
+	info->oom_policy.fallback_futile =
+		READ_ONCE(policy->stats.fallbacks[OOM_POLICY_FUTILE]);
 	info->oom_policy.spared = READ_ONCE(policy->stats.spared);
 	info->oom_policy.last_victim_cgroup_id = READ_ONCE(policy->stats.last_victim);
 	info->oom_policy.last_ns = READ_ONCE(policy->stats.last_ns);
@@ -268,6 +271,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   "flags:\t%#x\n"
 		   "budget_us:\t%u\n"
 		   "grace_ms:\t%u\n"
+		   "max_futile:\t%u\n"
 		   "state:\t%u\n"
 		   "selections:\t%llu\n"
 		   "comparisons:\t%llu\n"
@@ -278,6 +282,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   "fallback_disabled:\t%llu\n"
 		   "fallback_in_flight:\t%llu\n"
 		   "fallback_grace:\t%llu\n"
+		   "fallback_futile:\t%llu\n"
 		   "spared:\t%llu\n"
 		   "last_victim_cgroup_id:\t%llu\n"
 		   "last_ns:\t%llu\n"
@@ -287,6 +292,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   info.oom_policy.flags,
 		   info.oom_policy.budget_us,
 		   info.oom_policy.grace_ms,
+		   info.oom_policy.max_futile,
 		   info.oom_policy.state,
 		   info.oom_policy.selections,
 		   info.oom_policy.comparisons,
@@ -297,6 +303,7 @@ static void oom_policy_link_show_fdinfo(const struct bpf_link *link,
 		   info.oom_policy.fallback_disabled,
 		   info.oom_policy.fallback_in_flight,
 		   info.oom_policy.fallback_grace,
+		   info.oom_policy.fallback_futile,
 		   info.oom_policy.spared,
 		   info.oom_policy.last_victim_cgroup_id,
 		   info.oom_policy.last_ns,
@@ -314,7 +321,7 @@ const struct bpf_link_ops oom_policy_link_ops = {
 
 static int oom_policy_check_attr(const union bpf_attr *attr)
 {
-	const size_t used = offsetofend(union bpf_attr, link_create.oom_policy.grace_ms);
+	const size_t used = offsetofend(union bpf_attr, link_create.oom_policy.max_futile);
 	u32 known = OOM_POLICY_FLAGS;
 
 	if (!capable(CAP_SYS_ADMIN))
@@ -328,7 +335,7 @@ static int oom_policy_check_attr(const union bpf_attr *attr)
 	    attr->link_create.oom_policy.budget_us > OOM_POLICY_MAX_BUDGET_US)
 		return -ERANGE;
 
-	/* The padding, and what the other link types have behind it. */
+	/* What the other link types have behind it. */
 	if (memchr_inv((void *)attr + used, 0,
 		       offsetofend(union bpf_attr, link_create) - used))
 		return -EINVAL;
@@ -391,6 +398,13 @@ static int oom_policy_attach(struct oom_policy *policy, struct mem_cgroup *memcg
 	return 0;
 }
 
+static u32 oom_policy_max_futile(u32 option)
+{
+	if (option == BPF_OOM_POLICY_NEVER_FUTILE)
+		return 0;
+	return option ?: OOM_POLICY_DEFAULT_FUTILE;
+}
+
 /**
  * bpf_oom_policy_link_attach - BPF_LINK_CREATE for an OOM policy
  * @attr: link_create: target_fd is a cgroup v2 directory, oom_policy the options
@@ -432,6 +446,7 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 	policy->budget_us = attr->link_create.oom_policy.budget_us ?:
 			    OOM_POLICY_DEFAULT_BUDGET_US;
 	policy->grace_ms = attr->link_create.oom_policy.grace_ms;
+	policy->max_futile = oom_policy_max_futile(attr->link_create.oom_policy.max_futile);
 
 	err = bpf_link_prime(&policy->link, &link_primer);
 	if (err) {
@@ -646,6 +661,7 @@ BTF_ID(func, bpf_mem_cgroup_usage)
 BTF_ID(func, bpf_mem_cgroup_page_state)
 BTF_ID(func, bpf_mem_cgroup_vm_events)
 BTF_ID(func, bpf_mem_cgroup_memory_events)
+BTF_ID(func, bpf_mem_cgroup_freeable)
 BTF_SET_END(oom_policy_kfuncs)
 
 /**

@@ -293,6 +293,7 @@ static void oom_test_attached(struct oom_policy *policy, struct mem_cgroup *scop
 		policy->flags = attached->flags;
 		policy->budget_us = attached->budget_us;
 		policy->grace_ms = attached->grace_ms;
+		policy->max_futile = attached->max_futile;
 	}
 	rcu_read_unlock();
 }
@@ -328,6 +329,7 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY, &oom_policy_link_ops, prog);
 	policy->stage = oom_policy_stage(prog->expected_attach_type);
 	policy->budget_us = OOM_POLICY_DEFAULT_BUDGET_US;
+	policy->max_futile = OOM_POLICY_DEFAULT_FUTILE;
 	oom_test_attached(policy, scope);
 
 	start = ktime_get_ns();

@@ -100,6 +100,8 @@ void __oom_policy_exited(struct task_struct *task)
 	if (READ_ONCE(sig->oom_policy.dying) && READ_ONCE(sig->oom_policy.unmapped) &&
 	    oom_policy_is_last(task))
 		oom_policy_died(sig);
+	if (READ_ONCE(sig->oom_mm))
+		oom_policy_victim_left(task);
 }
 
 /**

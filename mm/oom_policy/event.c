@@ -241,6 +241,8 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->abstained.below = NULL;
 	ev->spare = true;
 	ev->spared = (struct oom_policy_spared) {};
+	ev->strict = true;
+	ev->passed = false;
 	ev->patient = false;
 	ev->marked = false;
 	ev->compared = 0;
@@ -271,6 +273,7 @@ void oom_policy_end(struct oom_policy_event *ev)
 	oom_policy_put(ev->chooser);
 	ev->chooser = NULL;
 	oom_policy_leave_tasks(ev);
+	oom_policy_forget_vain(ev);
 	if (ev->sharers.mm)
 		mmdrop(ev->sharers.mm);
 	ev->sharers = (struct oom_policy_sharers) {};

@@ -134,6 +134,21 @@ struct oom_policy_sharers {
 	pid_t other;
 	unsigned int searches;
 };
+
+/**
+ * struct oom_policy_vain - leaves that were passed over since kills there are in vain
+ * @memcg: the first of them, referenced, or NULL
+ * @kills: how many there have given next to nothing back
+ * @nr: how many leaves
+ * @held: what the victims there held, in pages: who takes their place has more to give
+ */
+struct oom_policy_vain {
+	struct mem_cgroup *memcg;
+	unsigned int kills;
+	unsigned int nr;
+	unsigned long held;
+};
+
 /**
  * struct oom_policy_event - one OOM event
  * @oc: the event, NULL when it is over
@@ -160,6 +175,9 @@ struct oom_policy_sharers {
  * @spare: there may be other choices than those who share their mm with outsiders
  * @spared: these
  * @sharers: whom their mm was found to be shared with
+ * @strict: leaves where a kill is in vain are passed over
+ * @passed: one was
+ * @vain: those of them that are known by their last kills
  * @patient: whoever dies by itself is waited for
  * @cursor: where the walk is, referenced
  * @leaf: the memcg with the victim, referenced
@@ -202,6 +220,9 @@ struct oom_policy_event {
 	bool spare;
 	struct oom_policy_spared spared;
 	struct oom_policy_sharers sharers;
+	bool strict;
+	bool passed;
+	struct oom_policy_vain vain;
 	bool patient;
 	struct mem_cgroup *cursor;
 	struct mem_cgroup *leaf;
@@ -252,6 +273,7 @@ static inline bool oom_policy_mostly_shared(const struct signal_struct *sig)
 {
 	return READ_ONCE(sig->oom_policy.shared) * 2 > READ_ONCE(sig->oom_policy.pages);
 }
+
 /* Found to have nobody to kill, in this event. */
 static inline bool oom_policy_marked(const struct oom_policy_event *ev,
 				     struct mem_cgroup *memcg)
@@ -314,6 +336,13 @@ bool oom_policy_dies_slowly(struct oom_policy_event *ev, struct task_struct *tas
 bool oom_policy_anybody_dying(struct oom_policy_event *ev);
 void oom_policy_held(struct oom_policy_event *ev);
 void oom_policy_has_waited(void);
+
+/* vain.c: leaves where a kill gives nothing back */
+bool oom_policy_in_vain(struct oom_policy_event *ev, struct mem_cgroup *memcg,
+			enum oom_walk_choice choice);
+void oom_policy_watch_kill(struct oom_policy_event *ev);
+void oom_policy_victim_left(struct task_struct *victim);
+void oom_policy_forget_vain(struct oom_policy_event *ev);
 
 /* report.c: the report, counters and tracepoints */
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,

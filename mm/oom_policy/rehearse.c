@@ -199,8 +199,8 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 	}
 	ev->rehearsed = policy;
 	ev->what_if = what_if;
-	/* One is for those who were spared at first. */
-	ev->seq = oom_policy_dry_seq += 2;
+	/* Two are for those who were passed over at first. */
+	ev->seq = oom_policy_dry_seq += 3;
 	oom_policy_begin(ev, &oc, oom_policy_dry_evaluate);
 	ev->ctx.flags |= BPF_OOM_EVENT_DRY_RUN;
 

@@ -125,6 +125,8 @@ void oom_policy_count(struct oom_policy_event *ev)
 	}
 	if (ev->over)
 		oom_policy_count_fallback(ev, OOM_POLICY_BUDGET, ns);
+	if (ev->vain.nr)
+		oom_policy_count_fallback(ev, OOM_POLICY_FUTILE, ns);
 	if (!oom_outcome_has_leaf(ev->outcome)) {
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
 		return;
@@ -147,6 +149,7 @@ void oom_policy_count(struct oom_policy_event *ev)
 				       ev->spared.other, ev->spared.nr);
 	}
 	WRITE_ONCE(ev->first->held_since, 0);
+	oom_policy_watch_kill(ev);
 }
 
 /* One line holds no more of a path than this: of a longer one, the end. */
@@ -251,6 +254,22 @@ static void oom_policy_report_namespace(const struct oom_policy_event *ev)
 			others.nr, oom_policy_memcg_path(ev->leaf));
 }
 
+static void oom_policy_report_passed(const struct oom_policy_event *ev)
+{
+	if (ev->vain.nr)
+		pr_info("passed over %s%s: its last %u kills gave next to nothing back\n",
+			oom_policy_memcg_path(ev->vain.memcg),
+			ev->vain.nr > 1 ? " and others" : "", ev->vain.kills);
+	if (!ev->spared.nr || !ev->spare)
+		return;
+	if (ev->spared.other > 0)
+		pr_info("passed over %u, the first pid %d: pid %d, outside of cgroup id %llu, has the same memory\n",
+			ev->spared.nr, ev->spared.pid, ev->spared.other, ev->spared.memcg_id);
+	else
+		pr_info("passed over %u, the first pid %d: too many share memory to look for whom with\n",
+			ev->spared.nr, ev->spared.pid);
+}
+
 /* Where nobody can be killed, an event comes after the other. */
 static DEFINE_RATELIMIT_STATE(oom_policy_ratelimit, DEFAULT_RATELIMIT_INTERVAL,
 			      DEFAULT_RATELIMIT_BURST);
@@ -280,9 +299,7 @@ void __oom_policy_report(struct oom_control *oc)
 	}
 
 	oom_policy_report_steps(ev);
-	if (ev->spared.nr && ev->spare)
-		pr_info("passed over %u, the first pid %d: pid %d, outside of cgroup id %llu, has the same memory\n",
-			ev->spared.nr, ev->spared.pid, ev->spared.other, ev->spared.memcg_id);
+	oom_policy_report_passed(ev);
 	if (ev->abstained.below &&
 	    !(oom_outcome_left(ev->outcome) && ev->abstained.below == ev->leaf))
 		pr_info("link id %u abstained below %s: oom_badness() picked there\n",

@@ -10,8 +10,10 @@
  * decides.
  *
  * Whatever the programs answer, a selection ends: each try of a leaf finds a victim or
- * marks a memcg that is not looked at again. Over the time budget no program is asked
- * any more: the best so far wins, and from there on the tie rule decides.
+ * marks a memcg that is not looked at again; leaves that were passed over for somebody
+ * else's sake, or since a kill there is in vain, have one more turn each. Over the time
+ * budget no program is asked any more: the best so far wins, and from there on the tie
+ * rule decides.
  * Nothing here allocates, sleeps on a lock or prints.
  *
  * Children are walked under RCU. A memcg is used outside of RCU only with a reference
@@ -310,6 +312,8 @@ static int oom_policy_try(void *arg, void *node, enum oom_walk_choice choice)
 	struct oom_policy_event *ev = arg;
 	int ret;
 
+	if (oom_policy_in_vain(ev, node, choice))
+		return 0;
 	ret = oom_policy_pick_task(ev, node, choice);
 	if (ret <= 0)
 		return ret;
@@ -424,6 +428,21 @@ static int oom_policy_hand_over(struct oom_policy_event *ev)
 	return 0;
 }
 
+static int oom_policy_from_scope(struct oom_policy_event *ev)
+{
+	css_get(&ev->scope->css);
+	return oom_policy_descend(ev, ev->scope);
+}
+
+static int oom_policy_again(struct oom_policy_event *ev)
+{
+	ev->seq++;
+	oom_policy_forget_vain(ev);
+	if (ev->spare)
+		ev->spared = (struct oom_policy_spared) {};
+	return oom_policy_from_scope(ev);
+}
+
 /**
  * oom_policy_decide - go down from the scope to a victim
  * @ev: the event, which has just begun
@@ -447,14 +466,16 @@ int oom_policy_decide(struct oom_policy_event *ev)
 	if (ev->first && oom_policy_in_grace(ev, ev->scope))
 		return -EINPROGRESS;
 
-	css_get(&ev->scope->css);
-	ret = oom_policy_descend(ev, ev->scope);
+	ret = oom_policy_from_scope(ev);
 	/* Nobody is left but those: from the beginning, without the marks. */
+	if (ret == -ESRCH && ev->passed) {
+		ev->strict = false;
+		ret = oom_policy_again(ev);
+	}
 	if (ret == -ESRCH && ev->spared.nr) {
+		ev->strict = false;
 		ev->spare = false;
-		ev->seq++;
-		css_get(&ev->scope->css);
-		ret = oom_policy_descend(ev, ev->scope);
+		ret = oom_policy_again(ev);
 	}
 	while (ret > 0 && ev->outcome == OOM_LEFT) {
 		ret = oom_policy_hand_over(ev);

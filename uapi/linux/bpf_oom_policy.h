@@ -43,6 +43,9 @@ enum bpf_oom_policy_flags {
 	BPF_F_OOM_POLICY_ROOT_TASKS	= (1U << 2),
 };
 
+/* link_create.oom_policy.max_futile: no leaf is passed over for kills in vain */
+#define BPF_OOM_POLICY_NEVER_FUTILE	0xffffffffU
+
 /* bpf_link_info.oom_policy.state */
 enum bpf_oom_link_state {
 	BPF_OOM_LINK_DETACHED	= 0,	/* for good */

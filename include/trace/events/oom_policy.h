@@ -18,6 +18,7 @@ TRACE_DEFINE_ENUM(OOM_POLICY_ABSTAINED);
 TRACE_DEFINE_ENUM(OOM_POLICY_DISABLED);
 TRACE_DEFINE_ENUM(OOM_POLICY_IN_FLIGHT);
 TRACE_DEFINE_ENUM(OOM_POLICY_GRACE);
+TRACE_DEFINE_ENUM(OOM_POLICY_FUTILE);
 
 #define show_oom_policy_verdict(verdict)			\
 	__print_symbolic(verdict,				\
@@ -33,7 +34,8 @@ TRACE_DEFINE_ENUM(OOM_POLICY_GRACE);
 			 { OOM_POLICY_ABSTAINED, "abstain" },	\
 			 { OOM_POLICY_DISABLED, "disabled" },	\
 			 { OOM_POLICY_IN_FLIGHT, "in flight" },	\
-			 { OOM_POLICY_GRACE, "grace" })
+			 { OOM_POLICY_GRACE, "grace" },		\
+			 { OOM_POLICY_FUTILE, "futile" })
 
 /* One run of a program: the candidates (pids are 0 for memcgs), and its answer. */
 TRACE_EVENT(oom_policy_compare,

@@ -41,6 +41,8 @@ enum kfunc_memory_event {
 struct kfunc_values {
 	__s64 usage;
 	__s64 root_usage;
+	__s64 freeable;
+	__s64 root_freeable;
 	__s64 state[NR_STATES];
 	__s64 vm_event[NR_VM_EVENTS];
 	__s64 memory_event[NR_MEMORY_EVENTS];

@@ -74,11 +74,13 @@ static void look_at_memcgs(struct kfunc_values *values, struct bpf_oom_ctx *ctx)
 	memcg = bpf_get_root_mem_cgroup();
 	if (memcg) {
 		values->root_usage = bpf_mem_cgroup_usage(memcg);
+		values->root_freeable = bpf_mem_cgroup_freeable(memcg);
 		bpf_put_mem_cgroup(memcg);
 	}
 	memcg = bpf_get_mem_cgroup(&ctx->cgroup_1->self);
 	if (memcg) {
 		values->usage = bpf_mem_cgroup_usage(memcg);
+		values->freeable = bpf_mem_cgroup_freeable(memcg);
 		look_at_states(values, memcg);
 		look_at_events(values, memcg);
 		bpf_put_mem_cgroup(memcg);
@@ -207,6 +209,12 @@ SEC("?oom_policy")
 int usage_of_a_cgroup(struct bpf_oom_ctx *ctx)
 {
 	return !!bpf_mem_cgroup_usage((void *)ctx->cgroup_1);
+}
+
+SEC("?oom_policy")
+int freeable_of_a_cgroup(struct bpf_oom_ctx *ctx)
+{
+	return !!bpf_mem_cgroup_freeable((void *)ctx->cgroup_1);
 }
 
 SEC("?oom_policy")

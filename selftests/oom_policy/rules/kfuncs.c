@@ -143,6 +143,28 @@ TEST_F_TIMEOUT(kfuncs, usage_is_memory_current, TEST_TIMEOUT_S)
 	EXPECT_LT(self->values->usage, self->values->root_usage);
 }
 
+static bool freeable_agrees(struct observer *observer)
+{
+	const struct kfunc_values *values = &observer->values;
+	const long page = sysconf(_SC_PAGESIZE);
+	long file, slab, usage;
+
+	file = cgroup_read_long("P/A", "memory.stat", "file");
+	slab = cgroup_read_long("P/A", "memory.stat", "slab_reclaimable");
+	if (!look_between(observer, "memory.current", NULL, &usage))
+		return false;
+	return usage - file - slab / page * page == values->freeable;
+}
+
+/* Not what is shared, and there is no swap. */
+TEST_F_TIMEOUT(kfuncs, freeable_is_usage_without_what_stays, TEST_TIMEOUT_S)
+{
+	EXPECT_TRUE(wait_until(freeable_agrees(&self->observer)));
+	EXPECT_LE(16 << 20, self->values->freeable);
+	EXPECT_GE(self->values->usage - (12 << 20), self->values->freeable);
+	EXPECT_LE(24 << 20, self->values->root_freeable);
+}
+
 TEST_F_TIMEOUT(kfuncs, page_states_are_memory_stat, TEST_TIMEOUT_S)
 {
 	int i;
@@ -241,6 +263,7 @@ static const struct {
 	{ "memcg_of_a_number", "arg#0 pointer type STRUCT cgroup_subsys_state must point to" },
 	{ "put_of_a_cgroup", "expected pointer to STRUCT mem_cgroup" },
 	{ "usage_of_a_cgroup", "expected pointer to STRUCT mem_cgroup" },
+	{ "freeable_of_a_cgroup", "expected pointer to STRUCT mem_cgroup" },
 	{ "page_state_of_a_cgroup", "expected pointer to STRUCT mem_cgroup" },
 	{ "vm_events_of_a_cgroup", "expected pointer to STRUCT mem_cgroup" },
 	{ "memory_events_of_a_cgroup", "expected pointer to STRUCT mem_cgroup" },

@@ -162,6 +162,7 @@ static void attach_and_look(struct __test_metadata *_metadata, int prog_fd,
 	EXPECT_EQ((__u32)BPF_OOM_POLICY, info.oom_policy.attach_type);
 	EXPECT_EQ(0U, info.oom_policy.flags);
 	EXPECT_EQ(0U, info.oom_policy.grace_ms);
+	EXPECT_EQ(3U, info.oom_policy.max_futile);
 	EXPECT_EQ(0U, info.oom_policy.selections);
 	EXPECT_EQ(0U, info.oom_policy.comparisons);
 	EXPECT_EQ(0U, info.oom_policy.kills);
@@ -746,7 +747,7 @@ FIXTURE_VARIANT(refused)
 	__u32 flags;
 	__u32 budget_us;
 	__u32 grace_ms;
-	__u32 padding;
+	__u32 max_futile;
 	__u64 behind;		/* what lies behind our part of link_create */
 	int err;
 };
@@ -762,8 +763,8 @@ FIXTURE_VARIANT_ADD(refused, removed_cgroup) { .target = REMOVED, .err = -ENOENT
 FIXTURE_VARIANT_ADD(refused, no_fd_left) { .no_fd_left = true, .err = -EMFILE };
 FIXTURE_VARIANT_ADD(refused, unknown_flag) { .flags = 1U << 31, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, next_free_flag) { .flags = 1U << 3, .err = -EINVAL };
-FIXTURE_VARIANT_ADD(refused, padding) { .padding = 1, .err = -EINVAL };
-FIXTURE_VARIANT_ADD(refused, behind_the_padding) { .behind = 1, .err = -EINVAL };
+FIXTURE_VARIANT_ADD(refused, any_number_of_kills_in_vain) { .max_futile = 1U << 31 };
+FIXTURE_VARIANT_ADD(refused, behind_the_options) { .behind = 1, .err = -EINVAL };
 FIXTURE_VARIANT_ADD(refused, longest_grace) { .grace_ms = 60000 };
 FIXTURE_VARIANT_ADD(refused, grace_too_long) { .grace_ms = 60001, .err = -ERANGE };
 FIXTURE_VARIANT_ADD(refused, longest_budget) { .budget_us = 10000000 };
@@ -833,6 +834,7 @@ TEST_F(refused, err)
 			.oom_policy.flags = variant->flags,
 			.oom_policy.budget_us = variant->budget_us,
 			.oom_policy.grace_ms = variant->grace_ms,
+			.oom_policy.max_futile = variant->max_futile,
 		},
 	};
 	const size_t end = offsetof(union bpf_attr, link_create.oom_policy) +
@@ -846,8 +848,6 @@ TEST_F(refused, err)
 	if (variant->no_fd_left)
 		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
 
-	memcpy((char *)&attr + end - sizeof(variant->padding), &variant->padding,
-	       sizeof(variant->padding));
 	memcpy((char *)&attr + end, &variant->behind, sizeof(variant->behind));
 
 	ret = sys_bpf(BPF_LINK_CREATE, &attr);

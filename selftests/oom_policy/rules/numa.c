@@ -144,6 +144,66 @@ TEST_F_TIMEOUT(numa, victim, TEST_TIMEOUT_S)
 	EXPECT_TRUE(policy_victims_died(self->policy, &self->tree));
 }
 
+/* Everybody may have memory anywhere, and A/x has all of its own where there is plenty. */
+FIXTURE(elsewhere)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	struct holder holder;
+	struct shortage shortage;
+};
+
+/* All that can be moved. */
+static int move_memory(struct tree *tree, const char *path, int node)
+{
+	const unsigned long from = 1UL << !node, to = 1UL << node;
+
+	return syscall(SYS_migrate_pages, tree_find(tree, path)->pid[0], sizeof(from) * 8,
+		       &from, &to) < 0 ? -1 : 0;
+}
+
+FIXTURE_SETUP(elsewhere)
+{
+	ASSERT_EQ(0, access(NODE_1, F_OK)) TH_LOG("one node only");
+	ASSERT_EQ(0, protect_ancestors());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=0 A/x=0,24M A/y=1,24M B=2,8M"));
+	ASSERT_EQ(0, move_memory(&self->tree, "A/x", 1));
+	ASSERT_EQ(0, move_memory(&self->tree, "A/y", 0));
+	ASSERT_EQ(0, move_memory(&self->tree, "B", 0));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "", .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+}
+
+FIXTURE_TEARDOWN(elsewhere)
+{
+	shortage_end(&self->shortage);
+	let_go(&self->holder);
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(elsewhere, next_best_on_the_node, TEST_TIMEOUT_S)
+{
+	const __u32 *sated = &self->policy->bss->sated;
+
+	ASSERT_EQ(0, bind_memory(0));
+	ASSERT_EQ(0, shortage_begin(&self->shortage, sated));
+	ASSERT_EQ(0, bind_memory(-1));
+	EXPECT_TRUE(wait_until(*sated));
+	EXPECT_EQ(0, shortage_end(&self->shortage));
+	let_go(&self->holder);
+
+	EXPECT_STREQ("A/y", policy_victims(self->policy, &self->tree));
+	EXPECT_STREQ("run(A,B)->A run(A/x,A/y)->A/x",
+		     policy_calls(self->policy, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->policy, &self->tree));
+}
+
 #define LONG_GRACE_MS	60000
 
 /* The first victim is slow and on node 0, the next one on node 1. */

@@ -431,7 +431,7 @@ TEST(attached_by_number)
 	};
 	struct {
 		__u32 prog_fd, target_fd, attach_type, flags;
-		__u32 policy_flags, budget_us, grace_ms, zero;
+		__u32 policy_flags, budget_us, grace_ms, max_futile;
 	} link = { .attach_type = 57, .policy_flags = 1, .budget_us = 5000 };
 	struct bpf_link_info info;
 	__u32 size = sizeof(info);
