@@ -335,7 +335,7 @@ FIXTURE_VARIANT_ADD(wrong, unknown_option)
 {
 	.command = "attach " POLICY " B now",
 	.says =
-		"what is 'now'? attach has the options type, flags, budget, grace, floor, map and pin",
+		"what is 'now'? attach has the options type, flags, budget, grace, futile, floor, map and pin",
 };
 
 #define NO_SIZE								\

@@ -21,8 +21,8 @@ static int do_help(int argc, char **argv)
 	fprintf(stderr,
 		"Usage: %1$s oom { show | list } [CGROUP]\n"
 		"       %1$s oom attach   PROG [CGROUP] [type { memcg | task }] [flags FLAGS]\n"
-		"                          [budget MICROSECONDS] [grace MILLISECONDS] [floor SIZE]\n"
-		"                          [map NAME pin FILE] [pin FILE]\n"
+		"                          [budget MICROSECONDS] [grace MILLISECONDS] [futile KILLS]\n"
+		"                          [floor SIZE] [map NAME pin FILE] [pin FILE]\n"
 		"       %1$s oom detach   { CGROUP | LINK } [type { memcg | task }]\n"
 		"       %1$s oom replace  { CGROUP | LINK } PROG [floor SIZE] [type { memcg | task }]\n"
 		"       %1$s oom compare  CGROUP CGROUP [with CGROUP=PRIORITY ...] [prog PROG]\n"

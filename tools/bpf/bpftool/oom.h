@@ -67,6 +67,7 @@ struct oom_child {
 	__u64 id;
 	__u64 usage;
 	__u64 swap;
+	__u64 freeable;		/* of both, what its death is expected to give back */
 	struct oom_priority priority;	/* that it counts with */
 	const char *out;	/* NULL: it takes part */
 };

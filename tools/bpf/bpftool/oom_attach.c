@@ -67,6 +67,7 @@ struct attach_args {
 	__u32 flags;
 	__u32 budget_us;
 	__u32 grace_ms;
+	__u32 max_futile;
 	struct oom_load load;
 	const char *map_pin;
 	const char *pin;
@@ -77,8 +78,9 @@ struct attach_args {
 static bool is_attach_option(const char *word)
 {
 	return !strcmp(word, "type") || !strcmp(word, "flags") ||
-	       !strcmp(word, "budget") || !strcmp(word, "grace") || !strcmp(word, "floor") ||
-	       !strcmp(word, "map") || !strcmp(word, "pin");
+	       !strcmp(word, "budget") || !strcmp(word, "grace") ||
+	       !strcmp(word, "futile") || !strcmp(word, "floor") || !strcmp(word, "map") ||
+	       !strcmp(word, "pin");
 }
 
 /* "floor SIZE" */
@@ -111,6 +113,16 @@ static int parse_map(int *argc, char ***argv, struct attach_args *args)
 	return 0;
 }
 
+/* As whoever types it means it: not how the kernel tells "none" from "not given". */
+static int parse_futile(int *argc, char ***argv, __u32 *kills)
+{
+	if (oom_parse_u32(argc, argv, kills, "number of kills"))
+		return -1;
+	if (!*kills)
+		*kills = BPF_OOM_POLICY_NEVER_FUTILE;
+	return 0;
+}
+
 static int parse_attach_option(int *argc, char ***argv, struct attach_args *args)
 {
 	char *word = **argv, *value;
@@ -127,6 +139,8 @@ static int parse_attach_option(int *argc, char ***argv, struct attach_args *args
 		return oom_parse_u32(argc, argv, &args->budget_us, "budget in microseconds");
 	if (!strcmp(word, "grace"))
 		return oom_parse_u32(argc, argv, &args->grace_ms, "grace in milliseconds");
+	if (!strcmp(word, "futile"))
+		return parse_futile(argc, argv, &args->max_futile);
 
 	value = (*argv)[1];
 	*argc -= 2;
@@ -149,7 +163,7 @@ static int parse_attach(int argc, char **argv, struct attach_args *args)
 		path = GET_ARG();
 	while (argc) {
 		if (!is_attach_option(*argv)) {
-			oom_err("what is '%s'? attach has the options type, flags, budget, grace, floor, map and pin",
+			oom_err("what is '%s'? attach has the options type, flags, budget, grace, futile, floor, map and pin",
 				*argv);
 			return -1;
 		}
@@ -253,6 +267,7 @@ static int attach(const struct attach_args *args, int prog_fd)
 	opts.oom_policy.flags = args->flags;
 	opts.oom_policy.budget_us = args->budget_us;
 	opts.oom_policy.grace_ms = args->grace_ms;
+	opts.oom_policy.max_futile = args->max_futile;
 	link_fd = bpf_link_create(prog_fd, cgroup_fd, args->type, &opts);
 	close(cgroup_fd);
 	if (link_fd < 0) {

@@ -580,6 +580,27 @@ static bool has_killable(const char *path)
 	return found;
 }
 
+/* As bpf_mem_cgroup_freeable() does, from files that are up to date. */
+static __u64 freeable(const struct oom_child *child)
+{
+	FILE *f = open_file(child->path, "memory.stat");
+	__u64 outlives = 0, swapcached = 0, value;
+	char key[64];
+
+	if (!f)
+		return child->usage + child->swap;
+	while (fscanf(f, "%63s %llu", key, &value) == 2) {
+		if (!strcmp(key, "file") || !strcmp(key, "slab_reclaimable"))
+			outlives += value;
+		else if (!strcmp(key, "swapcached"))
+			swapcached = value;
+	}
+	fclose(f);
+	outlives -= swapcached < outlives ? swapcached : outlives;
+	return child->swap + child->usage -
+	       (outlives < child->usage ? outlives : child->usage);
+}
+
 /**
  * oom_child_fill() - see what a cgroup holds and whether it takes part
  * @child: has its path
@@ -592,6 +613,7 @@ bool oom_child_fill(struct oom_child *child)
 		return false;
 	read_number(child->path, "memory.swap.current", &child->swap);
 	oom_priority_of(child->path, child->id, &child->priority);
+	child->freeable = freeable(child);
 	child->out = NULL;
 	if (!is_populated(child->path))
 		child->out = "no processes";

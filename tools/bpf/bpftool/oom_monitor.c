@@ -58,6 +58,7 @@ static const char * const reasons[] = {
 	[OOM_REASON_DISABLED]		= "disabled",
 	[OOM_REASON_IN_FLIGHT]		= "in flight",
 	[OOM_REASON_GRACE]		= "grace",
+	[OOM_REASON_FUTILE]		= "futile",
 };
 
 struct event {
@@ -224,13 +225,19 @@ static void on_fallback(struct monitor *m, const struct oom_record *record)
 	event->reason = reason;
 }
 
-/* An abstention and where it has led to is one event. */
+/* Whoever was asked has not had its way, and yet there is a victim. */
+static bool goes_on(const char *reason)
+{
+	return reason == reasons[OOM_REASON_ABSTAIN] || reason == reasons[OOM_REASON_FUTILE];
+}
+
+/* An abstention and where it has led to is one event, and so is a leaf passed over. */
 static void on_select(struct monitor *m, const struct oom_record *record)
 {
 	struct event *event = &m->event;
 
 	if (!event->open || event->task != record->task || event->victim_id ||
-	    event->reason != reasons[OOM_REASON_ABSTAIN])
+	    !goes_on(event->reason))
 		open_event(m, record);
 	event->victim_id = record->victim_id;
 	event->pid = record->pid;

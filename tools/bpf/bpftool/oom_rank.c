@@ -97,7 +97,8 @@ static void rank_line(const struct oom_child *child, int place, int width)
 		oom_printf("%4d", place);
 	else
 		oom_printf("   -");
-	oom_printf(" %*llu %*llu", MIN_WIDTH, child->usage / 1024, MIN_WIDTH, child->swap / 1024);
+	oom_printf(" %*llu %*llu %*llu", MIN_WIDTH, child->usage / 1024, MIN_WIDTH,
+		   child->swap / 1024, MIN_WIDTH, child->freeable / 1024);
 	if (width)
 		oom_printf(" %*s", width, oom_priority_text(&child->priority));
 	oom_printf("  %s%s%s\n", child->path, child->out ? ": " : "", child->out ?: "");
@@ -116,7 +117,8 @@ static void rank_plain(const struct ranking *r)
 	}
 	oom_printf("children of %s, compared by ", r->scope.path);
 	oom_judge_plain(&r->judge);
-	oom_printf("\nRANK %*s %*s", MIN_WIDTH, "USAGE kB", MIN_WIDTH, "SWAP kB");
+	oom_printf("\nRANK %*s %*s %*s", MIN_WIDTH, "USAGE kB", MIN_WIDTH, "SWAP kB",
+		   MIN_WIDTH, "FREEABLE kB");
 	if (width)
 		oom_printf(" %*s", width, "PRIORITY");
 	oom_printf("  CGROUP\n");

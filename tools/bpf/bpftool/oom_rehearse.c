@@ -373,6 +373,7 @@ void oom_child_json(const struct oom_child *child)
 	oom_json_cgroup(json_wtr, "cgroup", child->id, child->path);
 	jsonw_lluint_field(json_wtr, "usage", child->usage);
 	jsonw_lluint_field(json_wtr, "swap", child->swap);
+	jsonw_lluint_field(json_wtr, "freeable", child->freeable);
 	oom_json_priority(json_wtr, "", &child->priority);
 	jsonw_bool_field(json_wtr, "eligible", !child->out);
 	if (child->out)

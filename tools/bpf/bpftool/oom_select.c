@@ -254,11 +254,16 @@ static void free_drawing(struct drawing *d)
 	free(d->lines);
 }
 
+/* Where most of it would stay behind, what would not. */
 static char *child_values(const struct oom_child *child)
 {
+	char some[64] = "";
+
+	if (child->freeable < (child->usage + child->swap) / 2)
+		snprintf(some, sizeof(some), "  freeable %llu kB", child->freeable / 1024);
 	if (child->priority.state == BPF_OOM_PRIORITY_UNSET)
-		return text("%12llu kB", child->usage / 1024);
-	return text("%12llu kB  priority %s", child->usage / 1024,
+		return text("%12llu kB%s", child->usage / 1024, some);
+	return text("%12llu kB%s  priority %s", child->usage / 1024, some,
 		    oom_priority_text(&child->priority));
 }
 
@@ -363,6 +368,7 @@ static void draw_below(struct drawing *d, const struct selection *s, int i, cons
 		self.path = parent;
 		self.usage = step->winner_id == self.id ? step->winner_usage :
 			     step->runner_usage;
+		self.freeable = self.usage;
 		draw_child(d, s, i, &self, !nr, prefix);
 	}
 	for (n = 0; n < nr; n++)

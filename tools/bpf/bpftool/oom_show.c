@@ -20,6 +20,9 @@
 #include "main.h"
 #include "oom.h"
 
+/* Where it is this, it was not asked for. */
+#define DEFAULT_FUTILE	3
+
 #define COUNTER(field) { #field, offsetof(struct bpf_link_info, oom_policy.field) }
 
 static const struct counter {
@@ -35,6 +38,7 @@ static const struct counter {
 	COUNTER(fallback_disabled),
 	COUNTER(fallback_in_flight),
 	COUNTER(fallback_grace),
+	COUNTER(fallback_futile),
 	COUNTER(spared),
 	COUNTER(last_victim_cgroup_id),
 	COUNTER(last_ns),
@@ -73,9 +77,9 @@ void oom_policy_dump_plain(const struct bpf_link_info *info)
 		oom_printf("attach_type %s  ", type);
 	else
 		oom_printf("attach_type %u  ", info->oom_policy.attach_type);
-	oom_printf("state %s\n\tflags %#x  budget_us %u  grace_ms %u", state_name(info),
-		   info->oom_policy.flags, info->oom_policy.budget_us,
-		   info->oom_policy.grace_ms);
+	oom_printf("state %s\n\tflags %#x  budget_us %u  grace_ms %u  max_futile %u",
+		   state_name(info), info->oom_policy.flags, info->oom_policy.budget_us,
+		   info->oom_policy.grace_ms, info->oom_policy.max_futile);
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
 		oom_printf("%s%s %llu", i % 3 ? "  " : "\n\t", counters[i].name,
 			   counter_value(info, &counters[i]));
@@ -97,6 +101,7 @@ void oom_policy_dump_json(const struct bpf_link_info *info, json_writer_t *wtr)
 	jsonw_uint_field(wtr, "flags", info->oom_policy.flags);
 	jsonw_uint_field(wtr, "budget_us", info->oom_policy.budget_us);
 	jsonw_uint_field(wtr, "grace_ms", info->oom_policy.grace_ms);
+	jsonw_uint_field(wtr, "max_futile", info->oom_policy.max_futile);
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
 		jsonw_lluint_field(wtr, counters[i].name, counter_value(info, &counters[i]));
 	free(path);
@@ -183,6 +188,8 @@ static void show_policy_plain(const struct oom_policy *policy, struct hashmap *p
 	oom_printf("  budget %u us", info->oom_policy.budget_us);
 	if (info->oom_policy.grace_ms)
 		oom_printf("  grace %u ms", info->oom_policy.grace_ms);
+	if (info->oom_policy.max_futile != DEFAULT_FUTILE)
+		oom_printf("  futile %u", info->oom_policy.max_futile);
 
 	oom_printf("\n%sselections %llu  comparisons %llu  kills %llu", indent,
 		   info->oom_policy.selections, info->oom_policy.comparisons,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * For "bpftool oom monitor": each selection, fallback and marking of a victim as a
- * record in a ring buffer, or one more in "lost" where there is no room for it.
+ * For "bpftool oom monitor": each selection, fallback, marking of a victim and sparing of
+ * somebody as a record in a ring buffer, or one more in "lost" where there is no room for it.
  *
  * Single comparisons are not watched: a selection tells how many there were.
  */
@@ -19,6 +19,7 @@ enum oom_policy_fallback___local {
 	OOM_POLICY_DISABLED___local,
 	OOM_POLICY_IN_FLIGHT___local,
 	OOM_POLICY_GRACE___local,
+	OOM_POLICY_FUTILE___local,
 };
 
 #define FALLBACK(name)						\
@@ -62,6 +63,8 @@ static enum oom_record_reason reason_of(u32 reason)
 		return OOM_REASON_IN_FLIGHT;
 	if (reason == FALLBACK(GRACE))
 		return OOM_REASON_GRACE;
+	if (reason == FALLBACK(FUTILE))
+		return OOM_REASON_FUTILE;
 	return OOM_REASON_OTHER;
 }
 

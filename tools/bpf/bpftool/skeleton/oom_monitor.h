@@ -23,6 +23,7 @@ enum oom_record_reason {
 	OOM_REASON_DISABLED,
 	OOM_REASON_IN_FLIGHT,
 	OOM_REASON_GRACE,
+	OOM_REASON_FUTILE,
 };
 
 /* One tracepoint; what it does not tell is 0. */
