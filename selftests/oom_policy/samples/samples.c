@@ -183,6 +183,12 @@ FIXTURE_VARIANT_ADD(samples, floor_above_all_tenant_prio) {
 	FLOOR, .sample = "tenant_prio", .floor_mb = 256, .victims = "D",
 };
 
+/* D has more than the floor, but it would not come back for sure. */
+FIXTURE_VARIANT_ADD(samples, floor_of_what_comes_back_tenant_prio) {
+	.tree = "A=-10,4M B=-5,24M C=10,48M D=-20,24M,shared",
+	.sample = "tenant_prio", .floor_mb = 16, .victims = "B",
+};
+
 FIXTURE_VARIANT_ADD(samples, floor_biggest) {
 	FLOOR, .sample = "biggest", .victims = "C",
 };
