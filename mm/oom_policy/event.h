@@ -352,6 +352,7 @@ void oom_policy_count_spared(struct oom_policy_event *ev, struct task_struct *ta
 			     pid_t other);
 void oom_policy_count_kills(struct oom_policy_event *ev);
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg);
+const char *oom_policy_shown_name(const char *name);
 
 /* kill.c: early kills, and all of a memcg */
 unsigned long oom_policy_totalpages(struct mem_cgroup *scope);

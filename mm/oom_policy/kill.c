@@ -98,7 +98,7 @@ bool __oom_policy_spares(struct task_struct *task)
 
 	oom_policy_count_spared(ev, task, other);
 	pr_info_ratelimited("spared pid %d (%s): pid %d, outside of %s, has the same memory\n",
-			    task_pid_nr(task), task->comm, other,
+			    task_pid_nr(task), oom_policy_shown_name(task->comm), other,
 			    oom_policy_memcg_path(ev->leaf));
 	return true;
 }

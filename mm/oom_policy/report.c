@@ -20,6 +20,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 #include <linux/timekeeping.h>
 
 #define CREATE_TRACE_POINTS
@@ -152,31 +153,97 @@ void oom_policy_count(struct oom_policy_event *ev)
 	oom_policy_watch_kill(ev);
 }
 
-/* One line holds no more of a path than this: of a longer one, the end. */
-#define OOM_POLICY_PATH_SHOWN	400
+/* A line holds no more of a path or of a name than this: of a longer one, the end. */
+#define OOM_POLICY_SHOWN	400
 
-static char oom_policy_path[PATH_MAX];
-static char oom_policy_name[NAME_MAX + 1];
+/* Written from its end on. */
+struct oom_policy_text {
+	char buf[OOM_POLICY_SHOWN + 4];
+	char *at;
+};
+
+static struct oom_policy_text oom_policy_path;
+static struct oom_policy_text oom_policy_name;
+
+static void oom_policy_begin_text(struct oom_policy_text *text)
+{
+	text->at = text->buf + sizeof(text->buf) - 1;
+	*text->at = '\0';
+}
+
+/* What there is no room for becomes "...", and is the last of it. */
+static bool oom_policy_prepend(struct oom_policy_text *text, const char *what, size_t len)
+{
+	bool fits = text->at - text->buf >= len + 3;
+
+	if (!fits) {
+		what = "...";
+		len = 3;
+	}
+	text->at -= len;
+	memcpy(text->at, what, len);
+	return fits;
+}
+
+/*
+ * Names are up to tenants, and lines of the log are read by programs. Without a blank,
+ * a comma and an equals sign in it no name is taken for a line of the kernel's own.
+ */
+static bool oom_policy_prepend_name(struct oom_policy_text *text, const char *name)
+{
+	size_t i = strlen(name);
+	char escaped[4];
+	int len;
+
+	while (i--) {
+		len = string_escape_mem(name + i, 1, escaped, sizeof(escaped),
+					ESCAPE_NAP | ESCAPE_APPEND | ESCAPE_HEX, " \\,=");
+		if (!oom_policy_prepend(text, escaped, len))
+			return false;
+	}
+	return true;
+}
+
+/**
+ * oom_policy_shown_name - a name that a tenant has chosen, for the log
+ * @name: the name
+ *
+ * Return: in a buffer that the next call overwrites, with what is no printable ASCII,
+ * blanks, backslashes, commas and equals signs as \xNN; the end of it after "...", if it
+ * is too long for a line.
+ */
+const char *oom_policy_shown_name(const char *name)
+{
+	oom_policy_begin_text(&oom_policy_name);
+	oom_policy_prepend_name(&oom_policy_name, name);
+	return oom_policy_name.at;
+}
+
+/* The name of the cgroup, and a slash before it; false if that is the end. */
+static bool oom_policy_prepend_cgroup(struct oom_policy_text *text, struct cgroup *cgrp)
+{
+	char name[NAME_MAX + 1];
+
+	cgroup_name(cgrp, name, sizeof(name));
+	return oom_policy_prepend_name(text, name) && oom_policy_prepend(text, "/", 1);
+}
 
 /**
  * oom_policy_memcg_path - the path of a memcg for the log
  * @memcg: the memcg, referenced
  *
- * Return: in a buffer that the next call overwrites; the end of it after "...", if it is
- * too long for a line.
+ * Return: as of oom_policy_shown_name(), in another buffer.
  */
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg)
 {
-	size_t len, cut;
+	struct cgroup *cgrp = memcg->css.cgroup;
 
-	cgroup_path(memcg->css.cgroup, oom_policy_path, sizeof(oom_policy_path));
-	len = strlen(oom_policy_path);
-	if (len <= OOM_POLICY_PATH_SHOWN)
-		return oom_policy_path;
-
-	cut = len - OOM_POLICY_PATH_SHOWN;
-	memcpy(oom_policy_path + cut, "...", 3);
-	return oom_policy_path + cut;
+	oom_policy_begin_text(&oom_policy_path);
+	if (!cgroup_parent(cgrp))
+		return "/";
+	while (cgroup_parent(cgrp) && oom_policy_prepend_cgroup(&oom_policy_path, cgrp))
+		cgrp = cgroup_parent(cgrp);
+	return oom_policy_path.at;
 }
 
 static void oom_policy_report_stock(enum oom_policy_outcome outcome)
@@ -193,16 +260,18 @@ static void oom_policy_report_stock(enum oom_policy_outcome outcome)
 
 static void oom_policy_report_step(const struct oom_policy_step *step)
 {
+	char name[NAME_MAX + 1];
+
 	if (!step->runner) {
 		pr_info("level %u: %s (%llukB), the only one eligible\n", step->level,
 			oom_policy_memcg_path(step->winner), step->winner_usage >> 10);
 		return;
 	}
 
-	cgroup_name(step->runner->css.cgroup, oom_policy_name, sizeof(oom_policy_name));
+	cgroup_name(step->runner->css.cgroup, name, sizeof(name));
 	pr_info("level %u: %s (%llukB) rather than %s (%llukB), %u eligible, %u compared by prog id %u\n",
 		step->level, oom_policy_memcg_path(step->winner), step->winner_usage >> 10,
-		oom_policy_name, step->runner_usage >> 10, step->eligible,
+		oom_policy_shown_name(name), step->runner_usage >> 10, step->eligible,
 		step->compared, step->prog_id);
 }
 

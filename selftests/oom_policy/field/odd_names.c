@@ -43,7 +43,7 @@ FIXTURE_VARIANT(odd_names)
 {
 	int levels;
 	int length;		/* of a name; 0: as they are below */
-	const char *leaf;	/* its line in the report begins so; NULL: it has none */
+	const char *leaf;	/* its line in the report begins so */
 };
 
 FIXTURE_VARIANT_ADD(odd_names, deep)
@@ -65,6 +65,22 @@ FIXTURE_VARIANT_ADD(odd_names, deep_and_long)
 {
 	.levels = MAX_LEVELS,
 	.length = 200,
+	.leaf = "oom_policy: and down to level 40: ...0",
+};
+
+/* The last level that has a line of its own, and the first one that has none. */
+FIXTURE_VARIANT_ADD(odd_names, as_deep_as_is_told)
+{
+	.levels = MAX_TOLD,
+	.length = 4,
+	.leaf = "oom_policy: level 32: /0001/0002/",
+};
+
+FIXTURE_VARIANT_ADD(odd_names, one_level_deeper)
+{
+	.levels = MAX_TOLD + 1,
+	.length = 4,
+	.leaf = "oom_policy: and down to level 33: /0001/0002/",
 };
 
 static const char * const odd[] = {
@@ -72,10 +88,15 @@ static const char * const odd[] = {
 	"\xff\xfe", "{\"a\":1}", "%s%n", "p\xc3\xa4rchen",
 };
 
+/* As the report has them. */
+#define ODD_LEAF	"oom_policy: level 9: /with\\x20a\\x20space/it's\\x20\"quoted\"" \
+			"/back\\x5cslash\\x5cx2d\\x5c/tab\\x09here/\\x1b[31mred" \
+			"/\\xff\\xfe/{\"a\":1}/%s%n/p\\xc3\\xa4rchen ("
+
 FIXTURE_VARIANT_ADD(odd_names, odd)
 {
 	.levels = ARRAY_SIZE(odd),
-	.leaf = "oom_policy: level 9: /with a space/it's \"quoted\"/back\\x5cslash",
+	.leaf = ODD_LEAF,
 };
 
 static int write_at(int dir, const char *file, const char *text)
@@ -212,8 +233,19 @@ TEST_F_TIMEOUT(odd_names, are_fit_for_json, TEST_TIMEOUT_S)
 	check_json(_metadata, "select");
 	EXPECT_EQ(0, shell("jq .victim.pid " OUTPUT));
 	EXPECT_EQ(self->victim, atoi(shell_output));
+	EXPECT_EQ(0, shell("jq '.victim.cgroup | split(\"/\") | length' " OUTPUT));
+	EXPECT_EQ(variant->levels + 1, atoi(shell_output));
 	EXPECT_EQ(0, shell("jq .levels_truncated " OUTPUT));
 	EXPECT_STREQ(variant->levels > MAX_TOLD ? "true" : "false", shell_output);
+}
+
+TEST_F_TIMEOUT(odd_names, have_paths_of_any_length, TEST_TIMEOUT_S)
+{
+	EXPECT_EQ(0, shell("bpftool oom select >" OUTPUT)) TH_LOG("%s", shell_output);
+	EXPECT_EQ(0, shell("grep -c '|-> ' " OUTPUT));
+	EXPECT_EQ(variant->levels > MAX_TOLD ? MAX_TOLD : variant->levels, atoi(shell_output));
+	EXPECT_NE(0, shell("grep '(gone)\\|(outside ' " OUTPUT)) TH_LOG("%s", shell_output);
+	EXPECT_EQ(0, shell("grep '^victim: process %d ' " OUTPUT, self->victim));
 }
 
 /* The winner's own name is in its line, whatever was cut before it. */
@@ -241,11 +273,9 @@ TEST_F_TIMEOUT(odd_names, right_leaf_dies, TEST_TIMEOUT_S)
 	ASSERT_EQ(1U, self->policy->bss->nr_victims);
 	EXPECT_EQ((__u32)self->victim, self->policy->bss->victims[0]);
 	EXPECT_TRUE(wait_until(has_ended(self->victim)));
-	if (!variant->leaf)
-		return;
-
 	EXPECT_LT(0, kmsg_read_report(self->log, report, sizeof(report)));
 	EXPECT_NE(NULL, strstr(report, variant->leaf)) TH_LOG("%s", report);
+	EXPECT_EQ(variant->levels > MAX_TOLD, !!strstr(report, "oom_policy: and down to level "));
 	for (n = 1; variant->length && n <= variant->levels && n <= MAX_TOLD; n++)
 		check_level(_metadata, report, n, self->name[n]);
 }

@@ -23,8 +23,24 @@ int kmsg_open(void)
 	return fd;
 }
 
-/* A record's text, without what stands before and after it; NULL: none there. */
-static char *read_record(int fd, char *record, size_t size)
+/* The log writes bytes that are not fit for it, and backslashes, as \xNN. */
+static void unescape(char *text)
+{
+	unsigned int byte;
+	char *to = text;
+
+	for (; *text; to++) {
+		if (sscanf(text, "\\x%2x", &byte) == 1) {
+			*to = byte;
+			text += 4;
+		} else {
+			*to = *text++;
+		}
+	}
+	*to = '\0';
+}
+
+char *kmsg_line(int fd, char *record, size_t size)
 {
 	ssize_t len;
 	char *text;
@@ -39,6 +55,7 @@ static char *read_record(int fd, char *record, size_t size)
 	if (!text)
 		return NULL;
 	text[strcspn(text, "\n")] = '\0';
+	unescape(text + 1);
 	return text + 1;
 }
 
@@ -48,7 +65,7 @@ static char *next_record(int fd, char *record, size_t size)
 	char *text;
 
 	for (;;) {
-		text = read_record(fd, record, size);
+		text = kmsg_line(fd, record, size);
 		if (text || now_s() >= end)
 			return text;
 		nap();
@@ -81,7 +98,7 @@ int kmsg_count(int fd, const char *text)
 	char record[8192], *line;
 	int lines = 0;
 
-	while ((line = read_record(fd, record, sizeof(record))))
+	while ((line = kmsg_line(fd, record, sizeof(record))))
 		lines += !!strstr(line, text);
 	return lines;
 }

@@ -8,6 +8,9 @@
 /* What is logged from now on; -1 with the reason on stderr. */
 int kmsg_open(void);
 
+/* The text of the next record, as dmesg(1) shows it; NULL: none there. */
+char *kmsg_line(int fd, char *record, size_t size);
+
 /*
  * The next report, from "invoked oom-killer" to "Killed process", one line per
  * record; the number of lines, or -1 if it does not come to its end in time.
