@@ -351,6 +351,7 @@ void oom_policy_count(struct oom_policy_event *ev);
 void oom_policy_count_spared(struct oom_policy_event *ev, struct task_struct *task,
 			     pid_t other);
 void oom_policy_count_kills(struct oom_policy_event *ev);
+void oom_policy_trace_done(const struct oom_policy_event *ev);
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg);
 const char *oom_policy_shown_name(const char *name);
 

@@ -114,6 +114,7 @@ void __oom_policy_done(struct oom_control *oc)
 
 	if (oom_outcome_has_leaf(ev->outcome) && !ev->exits)
 		oom_policy_count_kills(ev);
+	oom_policy_trace_done(ev);
 	oom_policy_end(ev);
 }
 

@@ -103,6 +103,16 @@ void oom_policy_count_spared(struct oom_policy_event *ev, struct task_struct *ta
 	trace_oom_policy_spare(memcg_cgroup_id(ev->leaf), task_pid_nr(task), other, 1);
 }
 
+/**
+ * oom_policy_trace_done - an event is over, and whoever dies of it is marked
+ * @ev: the event, in which a policy took part
+ */
+void oom_policy_trace_done(const struct oom_policy_event *ev)
+{
+	trace_oom_policy_done(memcg_cgroup_id(ev->scope),
+			      ktime_get_mono_fast_ns() - ev->start);
+}
+
 /* Whether programs were asked, or would have been. */
 static bool oom_policy_selected(enum oom_policy_outcome outcome)
 {

@@ -124,6 +124,21 @@ TRACE_EVENT(oom_policy_spare,
 		      __entry->pid, __entry->other, __entry->nr)
 );
 
+/* An event in which a policy took part is over, and all that die of it are marked. */
+TRACE_EVENT(oom_policy_done,
+	    TP_PROTO(u64 scope_id, u64 ns),
+
+	    TP_ARGS(scope_id, ns),
+
+	    TP_STRUCT__entry(__field(u64, scope_id)
+			     __field(u64, ns)),
+
+	    TP_fast_assign(__entry->scope_id = scope_id;
+			   __entry->ns = ns;),
+
+	    TP_printk("scope_id=%llu ns=%llu", __entry->scope_id, __entry->ns)
+);
+
 #endif /* _TRACE_OOM_POLICY_H */
 
 #include <trace/define_trace.h>

@@ -6,9 +6,8 @@
  *
  * The records of one OOM come from one task, one after the other, because the OOM
  * killer runs under a lock: a fallback, a selection, whom it spares, the marking of
- * each victim.
- * Nothing says which marking is the last, so a line is complete when something
- * else happens or nothing has happened for a while.
+ * each victim, the end. Whoever has to wait tries again and again: that is one line,
+ * complete when something else happens or nothing has happened for a while.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,6 +23,8 @@
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/bits.h>
 
 #include <bpf/libbpf.h>
 
@@ -44,7 +45,7 @@ int oom_do_monitor(int argc, char **argv)
 
 #include "oom_monitor.skel.h"
 
-/* Longer than the report of a kill takes between two markings. */
+/* Longer than from one try of who has to wait to the next. */
 #define QUIET_MS	200
 
 #define NSEC_PER_SEC	1000000000LL
@@ -67,7 +68,7 @@ struct event {
 	__u64 time_ns;
 	__u64 scope_id;
 	__u64 ns;
-	const char *reason;	/* of a fallback, else NULL */
+	unsigned int reasons;	/* of fallbacks, a bit for each */
 	unsigned int repeated;	/* the same again and again: a victim takes its time */
 	__u64 victim_id;
 	int pid;
@@ -85,7 +86,10 @@ struct monitor {
 	__u32 seen;		/* complete events */
 	__u32 wanted;
 	__u64 lost;		/* records, as far as told */
+	__u64 lost_ends;
 };
+
+#define WAITS	(BIT(OOM_REASON_IN_FLIGHT) | BIT(OOM_REASON_GRACE))
 
 static __s64 clock_ns(clockid_t clock)
 {
@@ -109,12 +113,25 @@ static void format_time(__u64 mono_ns, char *text, size_t size)
 	snprintf(text, size, "%s.%03d%s", day, (int)(ns % NSEC_PER_SEC / NSEC_PER_MSEC), zone);
 }
 
+/* "budget, abstain" */
+static void name_reasons(unsigned int bits, char *text, size_t size)
+{
+	size_t i, len = 0;
+
+	text[0] = '\0';
+	for (i = 0; i < ARRAY_SIZE(reasons) && len < size; i++)
+		if (bits & BIT(i))
+			len += snprintf(text + len, size - len, "%s%s", len ? ", " : "",
+					reasons[i]);
+}
+
 /* One JSON value per line: a reader gets each event as it happens. */
 static void print_json(const struct event *event, const char *when)
 {
 	char *scope = oom_cgroup_path(event->scope_id);
 	char *victim = oom_cgroup_path(event->victim_id);
 	json_writer_t *wtr = jsonw_new(stdout);
+	char why[128];
 
 	if (!wtr)
 		goto out;
@@ -133,8 +150,9 @@ static void print_json(const struct event *event, const char *when)
 		jsonw_uint_field(wtr, "spared", event->spared);
 	}
 	jsonw_lluint_field(wtr, "duration_ns", event->ns);
-	if (event->reason)
-		jsonw_string_field(wtr, "fallback", event->reason);
+	name_reasons(event->reasons, why, sizeof(why));
+	if (event->reasons)
+		jsonw_string_field(wtr, "fallback", why);
 	jsonw_uint_field(wtr, "repeated", event->repeated);
 	jsonw_end_object(wtr);
 	jsonw_destroy(&wtr);
@@ -147,6 +165,7 @@ static void print_plain(struct event *event, const char *when)
 {
 	char *scope = oom_cgroup_name(event->scope_id);
 	char *victim = oom_cgroup_name(event->victim_id);
+	char why[128];
 
 	oom_mask_name(event->comm);
 	oom_printf("%s  scope %s", when, scope ?: "?");
@@ -163,8 +182,9 @@ static void print_plain(struct event *event, const char *when)
 	if (event->victim_id)
 		oom_printf("  compared %u", event->compared);
 	oom_printf("  took %llu us", event->ns / 1000);
-	if (event->reason)
-		oom_printf("  fallback: %s", event->reason);
+	name_reasons(event->reasons, why, sizeof(why));
+	if (event->reasons)
+		oom_printf("  fallback: %s", why);
 	if (event->repeated > 1)
 		oom_printf(" (%u times)", event->repeated);
 	putchar('\n');
@@ -204,40 +224,38 @@ static void open_event(struct monitor *m, const struct oom_record *record)
 }
 
 /* Whoever allocates tries again until the victim is gone: one line for all of it. */
-static bool waits(const char *reason)
+static bool waits(const struct event *event)
 {
-	return reason == reasons[OOM_REASON_IN_FLIGHT] || reason == reasons[OOM_REASON_GRACE];
+	return event->reasons & WAITS;
+}
+
+/* Between this record and the first one of the event there is no end. */
+static bool is_part(const struct event *event, const struct oom_record *record)
+{
+	return event->open && event->task == record->task && !waits(event);
 }
 
 static void on_fallback(struct monitor *m, const struct oom_record *record)
 {
-	const char *reason = reasons[OOM_REASON_OTHER];
+	const __u32 bit = BIT(record->reason < ARRAY_SIZE(reasons) ? record->reason :
+			      OOM_REASON_OTHER);
 	struct event *event = &m->event;
 
-	if (record->reason < ARRAY_SIZE(reasons))
-		reason = reasons[record->reason];
-	if (event->open && !event->pid && waits(reason) && event->reason == reason &&
+	if (event->open && event->reasons & WAITS & bit &&
 	    event->scope_id == record->scope_id) {
 		event->repeated++;
 		return;
 	}
-	open_event(m, record);
-	event->reason = reason;
+	if (bit & WAITS || !is_part(event, record))
+		open_event(m, record);
+	event->reasons |= bit;
 }
 
-/* Whoever was asked has not had its way, and yet there is a victim. */
-static bool goes_on(const char *reason)
-{
-	return reason == reasons[OOM_REASON_ABSTAIN] || reason == reasons[OOM_REASON_FUTILE];
-}
-
-/* An abstention and where it has led to is one event, and so is a leaf passed over. */
 static void on_select(struct monitor *m, const struct oom_record *record)
 {
 	struct event *event = &m->event;
 
-	if (!event->open || event->task != record->task || event->victim_id ||
-	    !goes_on(event->reason))
+	if (!is_part(event, record))
 		open_event(m, record);
 	event->victim_id = record->victim_id;
 	event->pid = record->pid;
@@ -249,7 +267,7 @@ static void on_mark(struct monitor *m, const struct oom_record *record)
 {
 	struct event *event = &m->event;
 
-	if (!event->open || event->task != record->task || waits(event->reason))
+	if (!is_part(event, record))
 		return;
 	if (!event->killed++) {
 		if (!event->pid)
@@ -261,8 +279,14 @@ static void on_mark(struct monitor *m, const struct oom_record *record)
 
 static void on_spare(struct monitor *m, const struct oom_record *record)
 {
-	if (m->event.open && m->event.task == record->task)
+	if (is_part(&m->event, record))
 		m->event.spared += record->spared;
+}
+
+static void on_done(struct monitor *m, const struct oom_record *record)
+{
+	if (is_part(&m->event, record))
+		close_event(m);
 }
 
 static int on_record(void *ctx, void *data, size_t size)
@@ -276,8 +300,10 @@ static int on_record(void *ctx, void *data, size_t size)
 		on_select(m, record);
 	else if (record->kind == OOM_RECORD_SPARE)
 		on_spare(m, record);
-	else
+	else if (record->kind == OOM_RECORD_MARK)
 		on_mark(m, record);
+	else
+		on_done(m, record);
 	return 0;
 }
 
@@ -285,12 +311,16 @@ static int on_record(void *ctx, void *data, size_t size)
 static void tell_lost(struct monitor *m)
 {
 	__u64 lost = READ_ONCE(m->skel->bss->lost);
+	__u64 lost_ends = READ_ONCE(m->skel->bss->lost_ends);
 	json_writer_t *wtr;
 	char when[64];
 
-	if (lost == m->lost)
+	if (lost == m->lost && lost_ends == m->lost_ends)
 		return;
 	close_event(m);
+	m->lost_ends = lost_ends;
+	if (lost == m->lost)
+		return;
 	format_time(clock_ns(CLOCK_MONOTONIC), when, sizeof(when));
 	if (!json_output) {
 		printf("%s  lost %llu records: they came faster than they were read\n", when,
@@ -318,7 +348,8 @@ static int watch(struct monitor *m, int signals)
 	int ready;
 
 	while (!fds[1].revents && !ferror(stdout) && m->seen < m->wanted) {
-		ready = poll(fds, ARRAY_SIZE(fds), m->event.open ? QUIET_MS : -1);
+		ready = poll(fds, ARRAY_SIZE(fds),
+			     m->event.open && waits(&m->event) ? QUIET_MS : -1);
 		if (ready < 0) {
 			oom_err("cannot wait for events: %s", strerror(errno));
 			return -1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * For "bpftool oom monitor": each selection, fallback, marking of a victim and sparing of
- * somebody as a record in a ring buffer, or one more in "lost" where there is no room for it.
+ * For "bpftool oom monitor": each selection, fallback, marking of a victim, sparing of
+ * somebody and end of an event as a record in a ring buffer, or one more in "lost" where
+ * there is no room for it.
  *
  * Single comparisons are not watched: a selection tells how many there were.
  */
@@ -32,6 +33,7 @@ struct {
 } records SEC(".maps");
 
 __u64 lost;
+__u64 lost_ends;	/* these are no news */
 
 static struct oom_record *new_record(enum oom_record_kind kind)
 {
@@ -39,7 +41,7 @@ static struct oom_record *new_record(enum oom_record_kind kind)
 
 	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	if (!record) {
-		__sync_fetch_and_add(&lost, 1);
+		__sync_fetch_and_add(kind == OOM_RECORD_DONE ? &lost_ends : &lost, 1);
 		return NULL;
 	}
 	__builtin_memset(record, 0, sizeof(*record));
@@ -130,6 +132,18 @@ int BPF_PROG(oom_mark, struct task_struct *task)
 		      pages(&task->mm->rss_stat[MM_ANONPAGES]) +
 		      pages(&task->mm->rss_stat[MM_SHMEMPAGES]);
 	bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), task->comm);
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+SEC("tp_btf/oom_policy_done")
+int BPF_PROG(oom_done, u64 scope_id, u64 ns)
+{
+	struct oom_record *record = new_record(OOM_RECORD_DONE);
+
+	if (!record)
+		return 0;
+	record->scope_id = scope_id;
 	bpf_ringbuf_submit(record, 0);
 	return 0;
 }

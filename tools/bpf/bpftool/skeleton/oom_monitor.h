@@ -12,6 +12,7 @@ enum oom_record_kind {
 	OOM_RECORD_SELECT,
 	OOM_RECORD_MARK,
 	OOM_RECORD_SPARE,
+	OOM_RECORD_DONE,
 };
 
 /* Why the stock killer had to decide. */
