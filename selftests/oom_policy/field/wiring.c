@@ -368,7 +368,7 @@ TEST_F_TIMEOUT(namespaces, outside_is_not_called_gone, TEST_TIMEOUT_S)
 	EXPECT_EQ(0, agent_in_namespace("bpftool oom show", said, sizeof(said)));
 	expect_said(_metadata, said, "not the root of the machine");
 	snprintf(text, sizeof(text),
-		 "cgroup id %llu (outside of this cgroup namespace, or gone): tenant_prio", other);
+		 "cgroup id %llu (outside of " CGROUP_ROOT "): tenant_prio", other);
 	expect_said(_metadata, said, text);
 	EXPECT_EQ(0, agent_in_namespace("bpftool -j oom show", said, sizeof(said)));
 	expect_said(_metadata, said, "\"private_namespace\":true");

@@ -620,7 +620,8 @@ TEST_F_TIMEOUT(bpftool, removed_working_directory, TEST_TIMEOUT_S)
 	attach_with_priorities(_metadata, &self->tree, "");
 	runs(_metadata, 0, "mkdir " SHORT_LIVED);
 	runs(_metadata, 255, "cd " SHORT_LIVED " && rmdir " SHORT_LIVED " && bpftool oom rank .");
-	says(_metadata, "cannot tell the path of cgroup .: has it been removed?");
+	says(_metadata, "cannot tell the path of cgroup .: it is cgroup id ");
+	says(_metadata, " (gone)");
 }
 
 TEST_F_TIMEOUT(bpftool, ids_for_paths, TEST_TIMEOUT_S)

@@ -2,9 +2,9 @@
 /*
  * What the files of "bpftool oom" share. oom.c has the table of commands, and each
  * command is in a file of its name; oom_attach.c has also detach and replace. What
- * they stand on: oom_cgroup.c finds cgroups, oom_link.c links, oom_prog.c programs,
- * oom_priority.c also priorities, oom_rehearse.c runs a program to hear its verdict, and
- * oom_text.c prints.
+ * they stand on: oom_cgroup.c finds cgroups, oom_path.c their ids and paths, oom_link.c
+ * links, oom_prog.c programs, oom_priority.c also priorities, oom_rehearse.c runs a
+ * program to hear its verdict, and oom_text.c prints.
  *
  * Functions that return int give 0 or more, or -1 with the reason already told
  * by oom_err(), unless they say otherwise.
@@ -25,23 +25,30 @@
 /* Of cgroups or of tasks, whichever there is. */
 #define OOM_ANY_TYPE	__MAX_BPF_ATTACH_TYPE
 
+/* oom_path.c */
+int oom_cgroup_mount(void);
+const char *oom_mount_point(void);
+__u64 oom_private_root(void);
+char *oom_cgroup_path(__u64 id);
+char *oom_cgroup_path_of(int fd);
+char *oom_cgroup_name(__u64 id);
+int oom_cgroup_open_at(const char *path, const char *file, int flags);
+int oom_cgroup_open_id(__u64 id);
+int oom_cgroup_get_id(int dir_fd, const char *name, __u64 *id);
+void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path);
+void oom_cgroup_done(void);
+
 /* oom_cgroup.c. A path is from the root of cgroup v2: "/" is the root. */
 struct oom_cgroup {
 	char *path;
 	__u64 id;
 };
 
-int oom_cgroup_mount(void);
-__u64 oom_private_root(void);
 int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup);
 void oom_cgroup_free(struct oom_cgroup *cgroup);
-char *oom_cgroup_path(__u64 id);
-char *oom_cgroup_name(__u64 id);
 int oom_cgroup_open(const char *path);
 bool oom_path_below(const char *path, const char *above);
 bool oom_is_id(const char *arg);
-void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path);
-void oom_cgroup_done(void);
 
 FILE *oom_cgroup_file(const char *path, const char *file, const char *mode);
 bool oom_cgroup_has(const char *path, const char *file);
@@ -78,7 +85,7 @@ bool oom_child_fill(struct oom_child *child);
 __u64 oom_cgroup_number(const char *path, const char *file);
 char *oom_cgroup_group(const char *path, const char *scope);
 
-/* oom_link.c. A link; @path is NULL once it is detached. */
+/* oom_link.c. A link; @path is NULL once it is detached, or if it is out of sight. */
 struct oom_policy {
 	struct bpf_link_info info;
 	char *path;

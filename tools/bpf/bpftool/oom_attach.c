@@ -395,7 +395,8 @@ static int target_link(struct target *target, const char *what)
 		return -1;
 	}
 	target->cgroup.id = target->info.oom_policy.cgroup_id;
-	target->cgroup.path = oom_cgroup_path(target->cgroup.id) ?: strdup("?");
+	target->cgroup.path = target->cgroup.id ? oom_cgroup_name(target->cgroup.id) :
+						  strdup("?");
 	return 0;
 }
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * Cgroups as an operator names them: by ids, by paths from the root of cgroup v2 or
- * from its mount point on, and from a working directory that is a cgroup. From a path
- * to an id and back, and the children of a cgroup with what they hold.
- *
- * The mount is looked up once per command and kept until oom_cgroup_done().
+ * from its mount point on, and from a working directory that is a cgroup. And the
+ * children of a cgroup with what they hold.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -12,12 +10,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -25,204 +20,6 @@
 
 #include "main.h"
 #include "oom.h"
-
-static char mount_point[PATH_MAX];
-static int mount_fd = -1;
-static __u64 private_root;
-static bool root_told;
-
-/* The handle of a cgroup in cgroup v2 is its id. */
-struct cgroup_handle {
-	union {
-		struct file_handle handle;
-		char room[sizeof(struct file_handle) + sizeof(__u64)];
-	};
-};
-
-/* Says nothing. */
-static int open_mount(void)
-{
-	struct mntent *mnt;
-	FILE *mounts;
-
-	if (mount_fd >= 0)
-		return 0;
-
-	mounts = setmntent("/proc/self/mounts", "r");
-	if (!mounts)
-		return -1;
-	mount_point[0] = '\0';
-	while (!mount_point[0] && (mnt = getmntent(mounts)))
-		if (!strcmp(mnt->mnt_type, "cgroup2"))
-			snprintf(mount_point, sizeof(mount_point), "%s", mnt->mnt_dir);
-	endmntent(mounts);
-
-	if (mount_point[0])
-		mount_fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return mount_fd < 0 ? -1 : 0;
-}
-
-static int get_handle(int dir_fd, const char *name, struct cgroup_handle *h)
-{
-	int mount_id;
-
-	h->handle.handle_bytes = sizeof(__u64);
-	return name_to_handle_at(dir_fd, name, &h->handle, &mount_id,
-				 *name ? 0 : AT_EMPTY_PATH);
-}
-
-static int get_id(int dir_fd, const char *name, __u64 *id)
-{
-	struct cgroup_handle h;
-
-	if (get_handle(dir_fd, name, &h))
-		return -1;
-	memcpy(id, h.handle.f_handle, sizeof(*id));
-	return 0;
-}
-
-/*
- * In a cgroup namespace of one's own the root that is seen is not that of the machine,
- * which has the first id.
- */
-static void look_at_root(void)
-{
-	__u64 id;
-
-	if (root_told || get_id(mount_fd, "", &id))
-		return;
-	root_told = true;
-	if (id == 1)
-		return;
-	private_root = id;
-	p_info("in a cgroup namespace of its own: / is the cgroup with the id %llu, not the root of the machine; what is outside is not seen",
-	       id);
-}
-
-/**
- * oom_private_root() - is there more above the root that is seen?
- *
- * Return: the id of that root if so, else 0; after oom_cgroup_mount().
- */
-__u64 oom_private_root(void)
-{
-	return private_root;
-}
-
-/**
- * oom_cgroup_mount() - find where cgroup v2 is mounted
- *
- * Says so, once, if it is not all that is seen there.
- *
- * Return: 0, or -1 with the reason told.
- */
-int oom_cgroup_mount(void)
-{
-	if (!open_mount()) {
-		look_at_root();
-		return 0;
-	}
-	if (mount_point[0])
-		oom_err("cannot open %s: %s", mount_point, strerror(errno));
-	else
-		oom_err("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup");
-	return -1;
-}
-
-static char *full_path(const char *path, const char *file)
-{
-	char *full;
-
-	if (asprintf(&full, "%s%s%s%s", mount_point, path, *file ? "/" : "", file) < 0)
-		return NULL;
-	return full;
-}
-
-/* The path of a directory of cgroup v2 that is open; NULL if it is none. */
-static char *path_of_fd(int fd)
-{
-	const size_t len = strlen(mount_point);
-	char link[64], full[PATH_MAX];
-	ssize_t n;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, full, sizeof(full) - 1);
-	if (n < 0)
-		return NULL;
-	full[n] = '\0';
-	if (strncmp(full, mount_point, len) || (full[len] && full[len] != '/'))
-		return NULL;
-	return strdup(full[len] ? full + len : "/");
-}
-
-/* From an id to its directory; errno says why it cannot be. */
-static int open_id(__u64 id)
-{
-	struct cgroup_handle h;
-
-	if (get_handle(mount_fd, "", &h))
-		return -1;
-	memcpy(h.handle.f_handle, &id, sizeof(id));
-	return open_by_handle_at(mount_fd, &h.handle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-/**
- * oom_cgroup_path() - the path of a cgroup
- * @id: its id
- *
- * Says nothing.
- *
- * Return: its path, for free(); NULL if no cgroup has that id any more.
- */
-char *oom_cgroup_path(__u64 id)
-{
-	char *path;
-	int fd;
-
-	if (!id || open_mount())
-		return NULL;
-	fd = open_id(id);
-	if (fd < 0)
-		return NULL;
-	path = path_of_fd(fd);
-	close(fd);
-	return path;
-}
-
-/**
- * oom_cgroup_name() - what to call a cgroup in front of people
- * @id: its id
- *
- * Return: its path, or its id if it has gone; for free(), NULL without memory.
- */
-char *oom_cgroup_name(__u64 id)
-{
-	char *path = oom_cgroup_path(id);
-
-	if (!path && asprintf(&path, "cgroup id %llu (%sgone)", id,
-			      private_root ? "outside of this cgroup namespace, or " : "") < 0)
-		return NULL;
-	return path;
-}
-
-/**
- * oom_json_cgroup() - a cgroup as two fields of JSON
- * @wtr: writes them
- * @key: name of the first; that of the second has _id at its end
- * @id: its id
- * @path: its path, NULL if it has gone
- */
-void oom_json_cgroup(json_writer_t *wtr, const char *key, __u64 id, const char *path)
-{
-	char id_key[64];
-
-	if (path)
-		jsonw_string_field(wtr, key, path);
-	else
-		jsonw_null_field(wtr, key);
-	snprintf(id_key, sizeof(id_key), "%s_id", key);
-	jsonw_lluint_field(wtr, id_key, id);
-}
 
 /**
  * oom_is_id() - is that the id of a cgroup?
@@ -240,7 +37,7 @@ static int open_given_id(const char *arg)
 
 	errno = 0;
 	id = strtoull(arg, NULL, 10);
-	fd = errno ? -1 : open_id(id);
+	fd = errno ? -1 : oom_cgroup_open_id(id);
 	if (fd < 0 && errno == EPERM)
 		oom_err("no permission to look for a cgroup by its id: it takes CAP_DAC_READ_SEARCH");
 	else if (fd < 0)
@@ -271,31 +68,27 @@ static void explain_no_cgroup(const char *arg, bool from_here)
 		oom_err("no such cgroup: %s (below the working directory; from the root it is /%s)",
 			arg, arg);
 	else if ((arg[0] != '/' && !from_here) || statfs(arg, &fs))
-		oom_err("no such cgroup: %s (cgroup v2 is mounted at %s)", arg, mount_point);
+		oom_err("no such cgroup: %s (cgroup v2 is mounted at %s)", arg, oom_mount_point());
 	else if (fs.f_type == CGROUP_SUPER_MAGIC)
 		oom_err("%s is a cgroup of version 1, which has no OOM policies", arg);
 	else
-		oom_err("%s is not a cgroup: cgroup v2 is mounted at %s", arg, mount_point);
+		oom_err("%s is not a cgroup: cgroup v2 is mounted at %s", arg, oom_mount_point());
 }
 
 static int open_given_path(const char *arg)
 {
 	const bool from_here = has_dot_in_front(arg) || (arg[0] != '/' && in_cgroup2());
-	const size_t len = strlen(mount_point);
+	const size_t len = strlen(oom_mount_point());
+	const char *below = arg;
 	struct statfs fs;
-	char *full;
 	int fd;
 
-	if (from_here || (!strncmp(arg, mount_point, len) && (!arg[len] || arg[len] == '/')))
-		full = strdup(arg);
-	else if (asprintf(&full, "%s/%s", mount_point, arg) < 0)
-		full = NULL;
-	if (!full) {
-		oom_err("mem alloc failed");
-		return -1;
-	}
-	fd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	free(full);
+	if (!strncmp(arg, oom_mount_point(), len) && (!arg[len] || arg[len] == '/'))
+		below = arg + len;
+	if (from_here)
+		fd = open(arg, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	else
+		fd = oom_cgroup_open_at(below, "", O_PATH | O_DIRECTORY);
 	/* Perhaps where cgroup v2 is mounted once more. */
 	if (fd < 0 && errno == ENOENT && arg[0] == '/' && !statfs(arg, &fs) &&
 	    fs.f_type == CGROUP2_SUPER_MAGIC)
@@ -311,7 +104,7 @@ static int open_given_path(const char *arg)
 		if (from_here)
 			explain_no_cgroup(arg, true);
 		else
-			oom_err("%s is not a cgroup: it leads out of %s", arg, mount_point);
+			oom_err("%s is not a cgroup: it leads out of %s", arg, oom_mount_point());
 		close(fd);
 		fd = -1;
 	}
@@ -321,14 +114,28 @@ static int open_given_path(const char *arg)
 /* NULL if it cannot be told, as of one that is removed. */
 static char *path_of_cgroup(int fd, __u64 id)
 {
-	char *path = path_of_fd(fd);
-	__u64 id_there;
+	char *path = oom_cgroup_path_of(fd);
+	__u64 id_there = 0;
+	int there;
 
-	if (path && !get_id(mount_fd, strcmp(path, "/") ? path + 1 : "", &id_there) &&
-	    id_there == id)
+	there = path ? oom_cgroup_open_at(path, "", O_PATH | O_DIRECTORY) : -1;
+	if (there >= 0) {
+		if (oom_cgroup_get_id(there, "", &id_there))
+			id_there = 0;
+		close(there);
+	}
+	if (id_there == id)
 		return path;
 	free(path);
 	return oom_cgroup_path(id);
+}
+
+static void explain_no_path(const char *arg, __u64 id)
+{
+	char *name = oom_cgroup_name(id);
+
+	oom_err("cannot tell the path of cgroup %s: it is %s", arg, name ?: "?");
+	free(name);
 }
 
 /**
@@ -354,12 +161,12 @@ int oom_cgroup_parse(const char *arg, struct oom_cgroup *cgroup)
 	fd = oom_is_id(arg) ? open_given_id(arg) : open_given_path(arg);
 	if (fd < 0)
 		return -1;
-	if (get_id(fd, "", &cgroup->id)) {
+	if (oom_cgroup_get_id(fd, "", &cgroup->id)) {
 		oom_err("cannot get the id of cgroup %s: %s", arg, strerror(errno));
 	} else {
 		cgroup->path = path_of_cgroup(fd, cgroup->id);
 		if (!cgroup->path)
-			oom_err("cannot tell the path of cgroup %s: has it been removed?", arg);
+			explain_no_path(arg, cgroup->id);
 	}
 	close(fd);
 	return cgroup->path ? 0 : -1;
@@ -383,14 +190,10 @@ void oom_cgroup_free(struct oom_cgroup *cgroup)
  */
 int oom_cgroup_open(const char *path)
 {
-	char *full = full_path(path, "");
-	int fd = -1;
+	const int fd = oom_cgroup_open_at(path, "", O_RDONLY | O_DIRECTORY);
 
-	if (full)
-		fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		oom_err("cannot open cgroup %s: %s", path, strerror(errno));
-	free(full);
 	return fd;
 }
 
@@ -420,11 +223,12 @@ bool oom_path_below(const char *path, const char *above)
  */
 FILE *oom_cgroup_file(const char *path, const char *file, const char *mode)
 {
-	char *full = full_path(path, file);
-	FILE *f = full ? fopen(full, mode) : NULL;
+	const int fd = oom_cgroup_open_at(path, file, *mode == 'r' ? O_RDONLY : O_WRONLY);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, mode);
 	const int err = errno;
 
-	free(full);
+	if (fd >= 0 && !f)
+		close(fd);
 	errno = err;
 	return f;
 }
@@ -450,10 +254,11 @@ bool oom_cgroup_has(const char *path, const char *file)
 
 static DIR *open_dir(const char *path)
 {
-	char *full = full_path(path, "");
-	DIR *dir = full ? opendir(full) : NULL;
+	const int fd = oom_cgroup_open_at(path, "", O_RDONLY | O_DIRECTORY);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-	free(full);
+	if (fd >= 0 && !dir)
+		close(fd);
 	return dir;
 }
 
@@ -644,7 +449,7 @@ char *oom_only_child(const char *parent, __u64 *id)
 			continue;
 		if (asprintf(&below, "%s/%s", parent, entry->d_name) < 0)
 			break;
-		if (!is_populated(below) || get_id(dirfd(dir), entry->d_name, id)) {
+		if (!is_populated(below) || oom_cgroup_get_id(dirfd(dir), entry->d_name, id)) {
 			free(below);
 			continue;
 		}
@@ -696,7 +501,7 @@ static int add_child(struct oom_child **children, int *nr, int dir_fd,
 	}
 	child = &(*children)[*nr];
 	memset(child, 0, sizeof(*child));
-	if (get_id(dir_fd, name, &child->id))
+	if (oom_cgroup_get_id(dir_fd, name, &child->id))
 		return 0;	/* just removed */
 	if (asprintf(&child->path, "%s/%s", strcmp(parent, "/") ? parent : "", name) < 0)
 		return -1;
@@ -747,16 +552,4 @@ int oom_children(const char *parent, struct oom_child **children)
 	if (nr)
 		qsort(*children, nr, sizeof(**children), compare_child_ids);
 	return nr;
-}
-
-/**
- * oom_cgroup_done() - forget the mount
- */
-void oom_cgroup_done(void)
-{
-	if (mount_fd >= 0)
-		close(mount_fd);
-	mount_fd = -1;
-	private_root = 0;
-	root_told = false;
 }

@@ -83,7 +83,8 @@ static int add_policy(const struct bpf_link_info *info)
  * oom_policies() - all links of OOM policies
  * @list: until oom_link_done()
  *
- * Parents come before children, detached ones last.
+ * Parents come before children, those without a path last: detached ones, and those
+ * that are not to be seen from here.
  *
  * Return: how many, or -1 with the reason told.
  */
