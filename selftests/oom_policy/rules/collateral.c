@@ -7,12 +7,16 @@
  * policy's choice. Whoever answers after an event has not been killed in it.
  */
 #define _GNU_SOURCE
+#include <asm/unistd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/bpf_oom_policy.h>
 
@@ -269,6 +273,130 @@ TEST_F_TIMEOUT(crowd, of_one_mm_is_searched_once, TEST_TIMEOUT_S)
 	EXPECT_TRUE(wait_until(has_ended(self->parent)));
 	EXPECT_EQ(0, tree_killed(&self->tree));
 }
+
+/*
+ * P is pid 1, which nobody can kill: a victim that shares its memory gives nothing back,
+ * and would only be the first of several. Its child is made by a tracer, and never runs.
+ */
+#ifdef __x86_64__
+#define MB_OTHER	"8M"
+
+FIXTURE(init)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	pid_t child;
+	int log;
+};
+
+FIXTURE_VARIANT(init)
+{
+	const char *tree;
+	__u32 flags;
+};
+
+/* By oom_badness() the child would be it. */
+FIXTURE_VARIANT_ADD(init, is_not_the_victim)
+{
+	.tree = "A=1 B=0," MB_OTHER ",adj=-500",
+};
+
+FIXTURE_VARIANT_ADD(init, is_not_killed_with_all)
+{
+	.tree = "A=1 B=0," MB_OTHER,
+	.flags = BPF_F_OOM_POLICY_KILL_ALL,
+};
+
+FIXTURE_VARIANT_ADD(init, is_not_killed_with_a_group)
+{
+	.tree = "A=1 B=0," MB_OTHER ",group",
+};
+
+static bool stops(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status);
+}
+
+/* It goes on with what it was doing, a system call from its beginning. */
+static int clone_of_init(pid_t *child)
+{
+	struct user_regs_struct before, regs;
+	unsigned long pid = 0;
+	int err = -1;
+
+	if (ptrace(PTRACE_SEIZE, 1, NULL, PTRACE_O_TRACEFORK | PTRACE_O_TRACESYSGOOD))
+		return -1;
+	/* It waits for us. */
+	if (ptrace(PTRACE_INTERRUPT, 1, NULL, NULL) || !stops(1) ||
+	    ptrace(PTRACE_GETREGS, 1, NULL, &before) || (long)before.orig_rax < 0)
+		goto out;
+	before.rax = before.orig_rax;
+	before.orig_rax = -1;
+	before.rip -= 2;
+	regs = before;
+	regs.rax = __NR_clone;
+	regs.rdi = CLONE_VM | SIGCHLD;
+	regs.rsi = 0;
+	if (ptrace(PTRACE_SETREGS, 1, NULL, &regs) || ptrace(PTRACE_CONT, 1, NULL, NULL) ||
+	    !stops(1) || ptrace(PTRACE_GETEVENTMSG, 1, NULL, &pid) ||
+	    ptrace(PTRACE_SYSCALL, 1, NULL, NULL) || !stops(1) ||
+	    ptrace(PTRACE_SETREGS, 1, NULL, &before))
+		goto out;
+	*child = pid;
+	err = stops(pid) ? 0 : -1;
+out:
+	ptrace(PTRACE_DETACH, 1, NULL, NULL);
+	return err;
+}
+
+FIXTURE_SETUP(init)
+{
+	char pid[16];
+
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "", .flags = variant->flags,
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, clone_of_init(&self->child)) TH_LOG("%m");
+	ASSERT_EQ(0, set_oom_score_adj(self->child, 0));
+	snprintf(pid, sizeof(pid), "%d", self->child);
+	ASSERT_EQ(0, cgroup_write("B", "cgroup.procs", pid));
+	self->log = kmsg_open();
+	ASSERT_LE(0, self->log);
+}
+
+FIXTURE_TEARDOWN(init)
+{
+	close(self->log);
+	if (self->child > 0) {
+		kill(self->child, SIGKILL);
+		waitpid(self->child, NULL, __WALL);
+	}
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(init, process, TEST_TIMEOUT_S)
+{
+	struct bpf_link_info info;
+	int status;
+
+	ASSERT_EQ(0, policy_event(self->policy));
+	EXPECT_STREQ("B", policy_victims(self->policy, &self->tree));
+	EXPECT_TRUE(policy_victims_died(self->policy, &self->tree));
+	EXPECT_EQ(0, waitpid(self->child, &status, __WALL | WNOHANG));
+	EXPECT_EQ(0, kmsg_count(self->log, "has mm pinned by"));
+	EXPECT_EQ(0, policy_info(self->link, &info));
+	EXPECT_LE(1U, info.oom_policy.spared);
+}
+#endif /* __x86_64__ */
 
 /* Who is in a pid namespace dies with its init, and the report says how many elsewhere. */
 FIXTURE(pid_namespace)
