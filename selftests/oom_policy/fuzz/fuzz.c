@@ -12,6 +12,7 @@
  * SIGTERM in the end, so that how a child died says without doubt whether the
  * OOM killer did it.
  */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,13 +34,8 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest.h"
-#include "fuzz_tree.h"
-#include "policy.h"
+#include "fuzz_stand.h"
 #include "rehearse.h"
-#include "fuzz.skel.h"
-
-/* Of a task: what it takes at first, and from the middle on what it asks for. */
-#define ROOM_PAGES	4096
 
 /*
  * So far a limit sinks below the usage: further than the pages that the kernel
@@ -54,23 +50,6 @@
 #define MANY_TREES	200
 #define MANY_MISMATCHES	3
 
-#define PATH_SIZE	64
-
-struct shared {
-	int ready;	/* tasks that have their memory */
-	int asked;	/* tasks that have asked for more */
-};
-
-/* One tree in the machine. */
-struct stand {
-	struct fuzz_tree tree;
-	pid_t pid[MODEL_TASKS];		/* 0: dead and buried */
-	struct bpf_link *link[MODEL_POLICIES];
-	int kills[MODEL_NODES];		/* so far, at or below the node */
-	int groups[MODEL_NODES];	/* of these, the first ones of a group */
-	bool seen[MODEL_NR_SEEN];
-};
-
 /* One event in it. */
 struct ordeal {
 	struct fuzz_event event;
@@ -80,246 +59,11 @@ struct ordeal {
 };
 
 static struct {
-	struct policy *recorder;
-	struct fuzz *judges;
-	struct shared *shared;
-	char *room;		/* where each task has its memory */
-	long page;
-	long ram;		/* pages */
-} machine;
-
-static struct {
 	int trees, events, rehearsals, nobody, close_calls;
 	int bad_trees, bad_victims, bad_rehearsals, bad_counts;
 	int kinds[FUZZ_NR_KINDS];
 	int seen[MODEL_NR_SEEN];	/* trees */
 } total;
-
-/* There is one CPU for all: let the others run meanwhile. */
-#define wait_for(cond)	wait_until((sched_yield(), (cond)))
-
-/* The tasks. */
-
-/*
- * A victim dies before whoever asked for memory can ask again: the kernel stops
- * waiting for a victim a moment before its pages are free, and on one CPU that
- * moment can last long enough to kill another. So all that can die run before
- * all that ask.
- */
-static int go_first(bool first)
-{
-	const struct sched_param param = { .sched_priority = first };
-
-	return sched_setscheduler(0, first ? SCHED_FIFO : SCHED_OTHER, &param);
-}
-
-static int take(long first, long pages)
-{
-	return madvise(machine.room + first * machine.page, pages * machine.page,
-		       MADV_POPULATE_WRITE);
-}
-
-/* SIGUSR1: a task asks for more until somebody has died of it. */
-static void ask_for_more(int signal)
-{
-	const __u32 *sated = &machine.recorder->bss->sated;
-	static long asked;
-
-	(void)signal;
-	go_first(false);
-	while (!__atomic_load_n(sated, __ATOMIC_RELAXED) && asked < ROOM_PAGES / 2)
-		if (take(ROOM_PAGES / 2 + asked++, 1))
-			break;
-	/* The next time, it may be the victim. */
-	go_first(true);
-	__atomic_fetch_add(&machine.shared->asked, 1, __ATOMIC_SEQ_CST);
-}
-
-static void task_main(const struct model_task *task)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Sated for now, it only learns the way: later that costs no page. */
-	raise(SIGUSR1);
-	if (take(0, task->pages) || go_first(true))
-		_exit(1);
-	__atomic_fetch_add(&machine.shared->ready, 1, __ATOMIC_SEQ_CST);
-	for (;;)
-		pause();
-}
-
-static void task_path(const struct fuzz_tree *tree, int node, char *path)
-{
-	snprintf(path, PATH_SIZE, "%s%s", tree->path[node],
-		 tree->inside[node] ? "/inside" : "");
-}
-
-/* Born in its cgroup, a task is charged nowhere else. */
-static int start_task(struct stand *stand, int number)
-{
-	const struct model_task *task = &stand->tree.model.task[number];
-	struct clone_args args = {
-		.flags = CLONE_INTO_CGROUP,
-		.exit_signal = SIGCHLD,
-	};
-	char path[PATH_SIZE];
-	pid_t pid;
-	int fd;
-
-	task_path(&stand->tree, task->node, path);
-	fd = cgroup_open(path);
-	if (fd < 0)
-		return -1;
-	args.cgroup = fd;
-	pid = syscall(SYS_clone3, &args, sizeof(args));
-	if (!pid)
-		task_main(task);
-	if (pid < 0)
-		diag("clone3 into /%s: %m", path);
-	else
-		stand->pid[number] = pid;
-	close(fd);
-	return pid < 0 ? -1 : 0;
-}
-
-/* Notes how a child has died; true if it was killed. */
-static bool bury(struct stand *stand, pid_t pid, int status, bool *died)
-{
-	int i;
-
-	for (i = 0; i < stand->tree.model.nr_tasks; i++) {
-		if (stand->pid[i] != pid)
-			continue;
-		stand->pid[i] = 0;
-		died[i] = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-		return died[i];
-	}
-	return false;
-}
-
-static int bury_the_dead(struct stand *stand, bool *died)
-{
-	int status, i, n = 0;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!bury(stand, pid, status, died))
-			diag("process %d ended by itself, status %#x", pid, status);
-	for (i = 0; i < stand->tree.model.nr_tasks; i++)
-		n += died[i];
-	return n;
-}
-
-/* The tree in the machine. */
-
-static int make_node(struct fuzz_tree *tree, int number)
-{
-	struct model_node *node = &tree->model.node[number];
-	const char *path = tree->path[number];
-	char inside[PATH_SIZE];
-
-	if (number != MODEL_ROOT) {
-		/* The first child brings the controller. */
-		if (path[strlen(path) - 1] == 'a' &&
-		    cgroup_enable_memory(tree->path[node->parent]))
-			return -1;
-		if (cgroup_make(path))
-			return -1;
-	}
-	if (node->group && cgroup_write(path, "memory.oom.group", "1"))
-		return -1;
-	task_path(tree, number, inside);
-	if (tree->inside[number] && cgroup_make(inside))
-		return -1;
-	node->id = cgroup_id(path);
-	return node->id ? 0 : -1;
-}
-
-static const struct bpf_program *program_of(const struct fuzz_tree *tree, int node)
-{
-	const struct bpf_program *progs[FUZZ_PROGS] = {
-		machine.judges->progs.policy_0, machine.judges->progs.policy_1,
-		machine.judges->progs.policy_2, machine.judges->progs.policy_3,
-	};
-
-	return progs[tree->prog[tree->model.node[node].policy]];
-}
-
-static int attach(struct stand *stand, int node)
-{
-	const int policy = stand->tree.model.node[node].policy;
-
-	stand->link[policy] = attach_with(program_of(&stand->tree, node),
-					  stand->tree.path[node],
-					  .flags = stand->tree.model.flags[policy],
-					  .budget_us = NO_BUDGET_US);
-	return stand->link[policy] ? 0 : -1;
-}
-
-static int make_stand(struct stand *stand)
-{
-	struct fuzz_tree *tree = &stand->tree;
-	int i;
-
-	for (i = 0; i < tree->model.nr_nodes; i++)
-		if (make_node(tree, i))
-			return -1;
-	machine.shared->ready = 0;
-	machine.recorder->bss->sated = 1;
-	for (i = 0; i < tree->model.nr_tasks; i++)
-		if (start_task(stand, i))
-			return -1;
-	if (!wait_for(machine.shared->ready == tree->model.nr_tasks)) {
-		diag("%d of %d tasks get ready", machine.shared->ready, tree->model.nr_tasks);
-		return -1;
-	}
-	for (i = 0; i < tree->model.nr_nodes; i++)
-		if (tree->model.node[i].policy != MODEL_NONE && attach(stand, i))
-			return -1;
-	memcpy(machine.judges->bss->verdicts, tree->verdicts, sizeof(tree->verdicts));
-	return 0;
-}
-
-/* -1: somebody had been killed and no event accounts for it. */
-static int end_tasks(struct stand *stand)
-{
-	bool died[MODEL_TASKS] = {};
-	int i, status, err = 0;
-
-	for (i = 0; i < stand->tree.model.nr_tasks; i++)
-		if (stand->pid[i])
-			kill(stand->pid[i], SIGTERM);
-	for (i = 0; i < stand->tree.model.nr_tasks; i++) {
-		if (!stand->pid[i] || waitpid(stand->pid[i], &status, 0) < 0)
-			continue;
-		if (bury(stand, stand->pid[i], status, died)) {
-			diag("seed %llu: task %d was killed, too", stand->tree.seed, i);
-			err = -1;
-		}
-	}
-	return err;
-}
-
-static int remove_stand(struct stand *stand)
-{
-	struct fuzz_tree *tree = &stand->tree;
-	char path[PATH_SIZE];
-	int i, err;
-
-	for (i = 0; i < tree->model.nr_policies; i++)
-		bpf_link__destroy(stand->link[i]);
-	err = end_tasks(stand);
-	for (i = tree->model.nr_nodes - 1; i >= 0; i--) {
-		bpf_map__delete_elem(machine.judges->maps.colours, &tree->model.node[i].id,
-				     sizeof(tree->model.node[i].id), 0);
-		if (i == MODEL_ROOT)
-			continue;
-		task_path(tree, i, path);
-		if (tree->inside[i])
-			err |= cgroup_remove(path);
-		err |= cgroup_remove(tree->path[i]);
-	}
-	return err;
-}
 
 /* Events. */
 
@@ -395,14 +139,19 @@ static bool rehearse(const struct stand *stand, const struct ordeal *ordeal)
 	const struct model_event *event = &ordeal->event.model;
 	const struct model_answer *answer = &ordeal->answer;
 	const struct model *model = &stand->tree.model;
-	const int ruler = model_ruler(model, event, event->scope);
+	enum model_stage stage = MODEL_OF_MEMCGS;
 	struct rehearsed said;
-	int fd;
+	int fd, ruler;
 
+	ruler = model_ruler(model, event, event->scope, MODEL_NONE, stage);
+	if (ruler == MODEL_NONE) {
+		stage = MODEL_OF_TASKS;
+		ruler = model_ruler(model, event, event->scope, MODEL_NONE, stage);
+	}
 	if (ruler == MODEL_NONE)
 		return true;
 	total.rehearsals++;
-	fd = bpf_program__fd(program_of(&stand->tree, ruler));
+	fd = bpf_program__fd(stand_program(&stand->tree, ruler, stage));
 	if (rehearse_select(fd, model->node[event->scope].id, &said)) {
 		diag("BPF_PROG_TEST_RUN: %m");
 		return false;
@@ -463,7 +212,8 @@ static int suffer(struct stand *stand, struct ordeal *ordeal)
 	err = raise_oom(stand, event);
 	if (is_memcg(event))
 		err |= cgroup_write(stand->tree.path[event->model.scope], "memory.max", "max");
-	if (!wait_for(bury_the_dead(stand, ordeal->died) >= (int)recorder->nr_victims))
+	if (!wait_for(stand_bury_the_dead(stand, ordeal->died) >= (int)recorder->nr_victims &&
+		      !stand_some_die(stand, ordeal->died)))
 		err = -1;
 	if (err)
 		diag("the event does not end");
@@ -473,25 +223,34 @@ static int suffer(struct stand *stand, struct ordeal *ordeal)
 	return err;
 }
 
+static void count_death(const struct model *model, int node, int *counts)
+{
+	for (; node != MODEL_NONE; node = model->node[node].parent)
+		counts[node]++;
+}
+
 /*
- * memory.events of the root's children against those who are known to be dead.
- * The kernel counts the first victim of a group when it picks it and once more
+ * memory.events of the root's children against those who are known to be dead. The
+ * kernel counts where the memory is, once for each who is killed: of those with the same
+ * memory one at least. And the first victim of a group when it picks it and once more
  * with its group, if it is not gone by then.
  */
 static bool check_counts(struct stand *stand, const struct ordeal *ordeal)
 {
 	const struct model *model = &stand->tree.model;
+	bool seen[MODEL_TASKS] = {};
 	long counted;
-	int node, i;
+	int node, i, mm;
 
-	for (i = 0; i < model->nr_tasks; i++)
-		for (node = model->task[i].node; ordeal->died[i] && node != MODEL_NONE;
-		     node = model->node[node].parent)
-			stand->kills[node]++;
+	for (i = 0; i < model->nr_tasks; i++) {
+		mm = model->task[i].mm;
+		if (!ordeal->died[i])
+			continue;
+		count_death(model, model->task[mm].node, seen[mm] ? stand->groups : stand->kills);
+		seen[mm] = true;
+	}
 	if (ordeal->answer.together)
-		for (node = ordeal->answer.chosen; node != MODEL_NONE;
-		     node = model->node[node].parent)
-			stand->groups[node]++;
+		count_death(model, model->task[ordeal->answer.task].node, stand->groups);
 	for (node = 0; node < model->nr_nodes; node++) {
 		if (model->node[node].parent != MODEL_ROOT)
 			continue;
@@ -610,14 +369,14 @@ static void do_tree(__u64 seed, bool shown)
 
 	memset(&stand, 0, sizeof(stand));
 	fuzz_plant(&stand.tree, seed);
-	good = !make_stand(&stand);
+	good = !stand_make(&stand);
 	for (i = 0; good && i < FUZZ_EVENTS; i++) {
 		memset(&ordeal, 0, sizeof(ordeal));
 		ordeal.number = i;
 		if (!do_event(&stand, &ordeal, shown, &good))
 			break;
 	}
-	if (remove_stand(&stand) || !good) {
+	if (stand_remove(&stand) || !good) {
 		diag("see it again: fuzz -n 1 -s %llu", seed);
 		total.bad_trees++;
 	}
@@ -664,7 +423,7 @@ static int open_machine(void)
 	machine.judges = fuzz__open_and_load();
 	if (machine.shared == MAP_FAILED || !machine.recorder || !machine.judges)
 		return -1;
-	signal(SIGUSR1, ask_for_more);
+	signal(SIGUSR1, stand_ask_for_more);
 	/* Nothing here may have to ask for memory once there is none; the room is not ours. */
 	if (mlockall(MCL_CURRENT))
 		return -1;
@@ -689,6 +448,11 @@ static void report(bool many)
 		[MODEL_ROOT_TASKS]	= "ROOT_TASKS",
 		[MODEL_MEMCG]		= "a policy in a memcg OOM",
 		[MODEL_LEFT_OUT]	= "one that is never a candidate",
+		[MODEL_TASK_STAGE]	= "a choice among tasks",
+		[MODEL_TASKS_ALONE]	= "a policy for tasks alone",
+		[MODEL_TASKS_ABSTAINED]	= "abstaining from tasks",
+		[MODEL_SPARED]		= "somebody spared",
+		[MODEL_NOT_SPARED]	= "nobody else to kill",
 	};
 	static const char * const kinds[FUZZ_NR_KINDS] = {
 		[FUZZ_SYSRQ]	= "by sysrq-f",

@@ -78,7 +78,7 @@ static void add_node(struct fuzz_tree *tree, int parent)
 	model->node[node] = (struct model_node) {
 		.parent = parent,
 		.group = one_in(tree, 12),
-		.policy = MODEL_NONE,
+		.policy = { MODEL_NONE, MODEL_NONE },
 	};
 	prioritize(tree, node);
 	model->nr_nodes++;
@@ -94,7 +94,7 @@ static void grow(struct fuzz_tree *tree)
 	model->nr_nodes = 1;
 	model->node[MODEL_ROOT] = (struct model_node) {
 		.parent = MODEL_NONE,
-		.policy = MODEL_NONE,
+		.policy = { MODEL_NONE, MODEL_NONE },
 	};
 	for (tries = 0; tries < 2 * MODEL_NODES && model->nr_nodes < wanted; tries++) {
 		parent = draw_below(tree, model->nr_nodes);
@@ -115,13 +115,40 @@ static void add_task(struct fuzz_tree *tree, int node, bool unkillable)
 
 	if (model->nr_tasks == MODEL_TASKS)
 		return;
-	model->nr_tasks++;
+	task->mm = model->nr_tasks++;
 	task->node = node;
 	task->alive = true;
 	if (unkillable || one_in(tree, 8))
 		task->adj = -1000;
 	else if (one_in(tree, 6))
 		task->adj = 500;
+}
+
+/* One mm has one oom_score_adj: what is set for one of its processes is for all. */
+static void align_sharers(struct model *model)
+{
+	int i;
+
+	for (i = 0; i < model->nr_tasks; i++)
+		model->task[i].adj = model->task[model->task[i].mm].adj;
+}
+
+/* Some have their memory in common with one that is there already, wherever that is. */
+static void add_sharers(struct fuzz_tree *tree)
+{
+	struct model *model = &tree->model;
+	int n, node, with;
+
+	for (n = 1 + draw_below(tree, 3); n && model->nr_tasks; n--) {
+		with = model->task[draw_below(tree, model->nr_tasks)].mm;
+		node = draw_below(tree, model->nr_nodes);
+		if (model->nr_tasks == MODEL_TASKS ||
+		    (node != MODEL_ROOT && children_of(model, node)))
+			continue;
+		add_task(tree, node, false);
+		model->task[model->nr_tasks - 1].mm = with;
+	}
+	align_sharers(model);
 }
 
 static void shuffle_sizes(struct fuzz_tree *tree)
@@ -137,6 +164,8 @@ static void shuffle_sizes(struct fuzz_tree *tree)
 		model->task[other].pages = model->task[i].pages;
 		model->task[i].pages = pages;
 	}
+	for (i = 0; i < model->nr_tasks; i++)
+		model->task[i].pages = model->task[model->task[i].mm].pages;
 }
 
 static void populate(struct fuzz_tree *tree)
@@ -156,6 +185,8 @@ static void populate(struct fuzz_tree *tree)
 		for (n = one_in(tree, 4) ? 1 + draw_below(tree, 3) : 1; n; n--)
 			add_task(tree, node, unkillable);
 	}
+	if (one_in(tree, 2))
+		add_sharers(tree);
 	shuffle_sizes(tree);
 }
 
@@ -167,8 +198,8 @@ static void add_policy(struct fuzz_tree *tree, int node)
 	if (policy == MODEL_POLICIES)
 		return;
 	model->nr_policies++;
-	model->node[node].policy = policy;
-	tree->prog[policy] = draw_below(tree, FUZZ_PROGS);
+	model->node[node].policy[MODEL_OF_MEMCGS] = policy;
+	tree->table[policy] = draw_below(tree, FUZZ_PROGS);
 	if (one_in(tree, 2))
 		model->flags[policy] |= BPF_F_OOM_POLICY_MEMCG;
 	if (one_in(tree, 3))
@@ -177,10 +208,29 @@ static void add_policy(struct fuzz_tree *tree, int node)
 		model->flags[policy] |= BPF_F_OOM_POLICY_ROOT_TASKS;
 }
 
-static void add_policies(struct fuzz_tree *tree)
+static void add_task_policy(struct fuzz_tree *tree, int node)
 {
 	struct model *model = &tree->model;
+	const int policy = model->nr_policies;
+
+	if (policy == MODEL_POLICIES)
+		return;
+	model->nr_policies++;
+	model->node[node].policy[MODEL_OF_TASKS] = policy;
+	tree->table[policy] = FUZZ_PROGS + draw_below(tree, FUZZ_TASK_PROGS);
+	if (!one_in(tree, 3))
+		model->flags[policy] |= BPF_F_OOM_POLICY_MEMCG;
+}
+
+static void add_policies(struct fuzz_tree *tree)
+{
+	const bool tasks = one_in(tree, 2);
+	struct model *model = &tree->model;
 	int node;
+
+	for (node = 0; tasks && node < model->nr_nodes; node++)
+		if (one_in(tree, node == MODEL_ROOT ? 4 : 8))
+			add_task_policy(tree, node);
 
 	if (!one_in(tree, 4))
 		add_policy(tree, MODEL_ROOT);
@@ -215,17 +265,34 @@ static int verdict(struct fuzz_tree *tree, int prog, int first, int second)
 	}
 }
 
+/*
+ * In which order the tasks of a leaf are compared is nobody's promise: these verdicts
+ * lead to the same one whatever it is. Who is shy abstains of all that have the colour 0.
+ */
+static int task_verdict(const struct fuzz_tree *tree, int table, int first, int second)
+{
+	if (tree->shy[table] && (!first || !second))
+		return BPF_OOM_ABSTAIN;
+	if (first == second)
+		return BPF_OOM_EQUAL;
+	return (first < second) == (tree->order[table] == FUZZ_LOWER_FIRST) ?
+	       BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
+
 static void fill_tables(struct fuzz_tree *tree)
 {
-	int prog, first, second;
+	int table, first, second;
 
-	for (prog = 0; prog < FUZZ_PROGS; prog++) {
-		tree->order[prog] = draw_below(tree, FUZZ_NR_ORDERS);
-		tree->shy[prog] = one_in(tree, 3);
+	for (table = 0; table < FUZZ_TABLES; table++) {
+		const bool tasks = table >= FUZZ_PROGS;
+
+		tree->order[table] = draw_below(tree, tasks ? FUZZ_CIRCLE : FUZZ_NR_ORDERS);
+		tree->shy[table] = one_in(tree, 3);
 		for (first = 0; first < FUZZ_COLOURS; first++)
 			for (second = 0; second < FUZZ_COLOURS; second++)
-				tree->verdicts[prog][first][second] =
-					verdict(tree, prog, first, second);
+				tree->verdicts[table][first][second] = tasks ?
+					task_verdict(tree, table, first, second) :
+					verdict(tree, table, first, second);
 	}
 }
 
@@ -234,22 +301,35 @@ static void colour_node(struct fuzz_tree *tree, int node)
 	tree->colour[node] = node == MODEL_ROOT ? ROOT_COLOUR : draw_below(tree, ROOT_COLOUR);
 }
 
+static const struct fuzz_tree *tree_of(const struct model *model)
+{
+	return (const void *)((const char *)model - offsetof(struct fuzz_tree, model));
+}
+
 static int look_up_verdict(const struct model *model, int policy, int node_1, int node_2)
 {
-	const struct fuzz_tree *tree = (const void *)((const char *)model -
-						      offsetof(struct fuzz_tree, model));
+	const struct fuzz_tree *tree = tree_of(model);
 
-	return tree->verdicts[tree->prog[policy]][tree->colour[node_1]][tree->colour[node_2]];
+	return tree->verdicts[tree->table[policy]][tree->colour[node_1]][tree->colour[node_2]];
+}
+
+static int look_up_task_verdict(const struct model *model, int policy, int task_1, int task_2)
+{
+	const struct fuzz_tree *tree = tree_of(model);
+	const int table = tree->table[policy];
+
+	return tree->verdicts[table][tree->task_colour[task_1]][tree->task_colour[task_2]];
 }
 
 void fuzz_plant(struct fuzz_tree *tree, __u64 seed)
 {
-	int node, colours;
+	int node, task, colours;
 
 	memset(tree, 0, sizeof(*tree));
 	tree->seed = seed;
 	tree->state = seed;
 	tree->model.judge = look_up_verdict;
+	tree->model.judge_tasks = look_up_task_verdict;
 	grow(tree);
 	populate(tree);
 	add_policies(tree);
@@ -261,6 +341,8 @@ void fuzz_plant(struct fuzz_tree *tree, __u64 seed)
 		if (node != MODEL_ROOT)
 			tree->colour[node] %= colours;
 	}
+	for (task = 0; task < tree->model.nr_tasks; task++)
+		tree->task_colour[task] = draw_below(tree, colours);
 }
 
 /* What was barren in one event need not be in the next. */
@@ -277,6 +359,7 @@ static void change(struct fuzz_tree *tree)
 	for (i = 0; i < model->nr_tasks; i++)
 		if (one_in(tree, model->task[i].adj == -1000 ? 3 : 8))
 			model->task[i].adj = model->task[i].adj == -1000 ? 0 : -1000;
+	align_sharers(model);
 }
 
 static bool pick_scope(struct fuzz_tree *tree, struct fuzz_event *event)
@@ -285,7 +368,8 @@ static bool pick_scope(struct fuzz_tree *tree, struct fuzz_event *event)
 	int alive[MODEL_TASKS], i, n = 0;
 
 	for (i = 0; i < model->nr_tasks; i++)
-		if (model->task[i].alive && model->task[i].node != MODEL_ROOT)
+		if (model->task[i].alive && model->task[i].node != MODEL_ROOT &&
+		    model->task[i].mm == i)
 			alive[n++] = i;
 	if (!n)
 		return false;
@@ -313,12 +397,16 @@ void fuzz_next_event(struct fuzz_tree *tree, int number, struct fuzz_event *even
 		event->kind = n < 25 ? FUZZ_LIMIT : FUZZ_CHARGE;
 }
 
-static void show_task(const struct model_task *task, int number)
+static void show_task(const struct fuzz_tree *tree, int number)
 {
-	fprintf(stderr, "; %stask %d: %ld pages", task->alive ? "" : "dead ", number,
-		task->pages);
+	const struct model_task *task = &tree->model.task[number];
+
+	fprintf(stderr, "; %stask %d: %ld pages, colour %u", task->alive ? "" : "dead ", number,
+		task->pages, tree->task_colour[number]);
+	if (task->mm != number)
+		fprintf(stderr, ", memory of task %d", task->mm);
 	if (task->adj)
-		fprintf(stderr, " adj %d", task->adj);
+		fprintf(stderr, ", adj %d", task->adj);
 }
 
 static void show_policy(const struct fuzz_tree *tree, int policy)
@@ -330,24 +418,25 @@ static void show_policy(const struct fuzz_tree *tree, int policy)
 		[FUZZ_ANYHOW]		= "anyhow",
 	};
 	const __u32 flags = tree->model.flags[policy];
-	const int prog = tree->prog[policy];
+	const int table = tree->table[policy];
 
-	fprintf(stderr, "; policy_%d: %s%s%s%s%s", prog, orders[tree->order[prog]],
-		tree->shy[prog] ? ", abstains" : "",
+	fprintf(stderr, "; %s %d: %s%s%s%s%s",
+		table < FUZZ_PROGS ? "policy by table" : "policy for tasks by table", table,
+		orders[tree->order[table]], tree->shy[table] ? ", abstains" : "",
 		flags & BPF_F_OOM_POLICY_MEMCG ? ", MEMCG" : "",
 		flags & BPF_F_OOM_POLICY_KILL_ALL ? ", KILL_ALL" : "",
 		flags & BPF_F_OOM_POLICY_ROOT_TASKS ? ", ROOT_TASKS" : "");
 }
 
-static void show_table(const struct fuzz_tree *tree, int prog)
+static void show_table(const struct fuzz_tree *tree, int table)
 {
 	int first, second;
 
-	fprintf(stderr, "#  policy_%d by colours:", prog);
+	fprintf(stderr, "#  table %d by colours:", table);
 	for (first = 0; first < FUZZ_COLOURS; first++) {
 		fputc(' ', stderr);
 		for (second = 0; second < FUZZ_COLOURS; second++)
-			fputc("=12-"[tree->verdicts[prog][first][second]], stderr);
+			fputc("=12-"[tree->verdicts[table][first][second]], stderr);
 	}
 	fputc('\n', stderr);
 }
@@ -367,14 +456,15 @@ void fuzz_show(const struct fuzz_tree *tree)
 		if (model->node[node].priority != MODEL_UNSET)
 			fprintf(stderr, ", priority %s",
 				model->node[node].priority == MODEL_MAX ? "max" : "set");
-		if (model->node[node].policy != MODEL_NONE)
-			show_policy(tree, model->node[node].policy);
+		for (i = 0; i < MODEL_NR_STAGES; i++)
+			if (model->node[node].policy[i] != MODEL_NONE)
+				show_policy(tree, model->node[node].policy[i]);
 		for (i = 0; i < model->nr_tasks; i++)
 			if (model->task[i].node == node)
-				show_task(&model->task[i], i);
+				show_task(tree, i);
 		fputc('\n', stderr);
 	}
-	for (i = 0; i < FUZZ_PROGS; i++)
+	for (i = 0; i < FUZZ_TABLES; i++)
 		show_table(tree, i);
 }
 

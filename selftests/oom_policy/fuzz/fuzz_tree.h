@@ -37,11 +37,12 @@ struct fuzz_tree {
 	struct model model;
 	char path[MODEL_NODES][32];
 	__u32 colour[MODEL_NODES];
+	__u32 task_colour[MODEL_TASKS];
 	bool inside[MODEL_NODES];	/* its tasks sit in a cgroup without the controller */
-	int prog[MODEL_POLICIES];
-	enum fuzz_order order[FUZZ_PROGS];
-	bool shy[FUZZ_PROGS];		/* abstains now and then */
-	__u8 verdicts[FUZZ_PROGS][FUZZ_COLOURS][FUZZ_COLOURS];
+	int table[MODEL_POLICIES];	/* from FUZZ_PROGS on: a policy for tasks */
+	enum fuzz_order order[FUZZ_TABLES];
+	bool shy[FUZZ_TABLES];		/* abstains now and then */
+	__u8 verdicts[FUZZ_TABLES][FUZZ_COLOURS][FUZZ_COLOURS];
 };
 
 struct fuzz_event {

@@ -24,7 +24,19 @@ struct walk {
 	const struct model_event *event;
 	struct model_answer *answer;
 	int first;			/* whose policy rules in the scope */
+	int top;			/* policies above it have no say any more */
 	bool barren[CANDIDATES];	/* found without killable tasks */
+	bool unsparing;			/* all others have been looked at */
+	bool spared;			/* somebody was */
+};
+
+/* How the walk has come to its end. */
+enum end {
+	END_LEAF,	/* a policy has chosen it; what is below it is out of the question */
+	END_GROUP,	/* likewise, with all that is below it */
+	END_ALL,	/* there are no children of the root any more */
+	END_LEFT,	/* none rules there */
+	END_ABSTAINED,
 };
 
 /* At @top counts as below it. */
@@ -70,20 +82,31 @@ static bool is_killable(const struct model_task *task)
 }
 
 /* A policy without the flag does not exist when a memcg meets its limit. */
-static bool has_policy(const struct model *model, const struct model_event *event, int node)
+static bool has_policy(const struct model *model, const struct model_event *event, int node,
+		       enum model_stage stage)
 {
-	const int policy = model->node[node].policy;
+	const int policy = model->node[node].policy[stage];
 
 	return policy != MODEL_NONE && (event->scope == MODEL_ROOT ||
 					model->flags[policy] & BPF_F_OOM_POLICY_MEMCG);
 }
 
-/* The node whose policy rules over the children of @node. */
-int model_ruler(const struct model *model, const struct model_event *event, int node)
+int model_ruler(const struct model *model, const struct model_event *event, int node,
+		int top, enum model_stage stage)
 {
-	while (node != MODEL_NONE && !has_policy(model, event, node))
-		node = model->node[node].parent;
-	return node;
+	for (; node != MODEL_NONE; node = model->node[node].parent) {
+		if (has_policy(model, event, node, stage))
+			return node;
+		if (node == top)
+			break;
+	}
+	return MODEL_NONE;
+}
+
+static int ruler_of(const struct walk *walk, int node, enum model_stage stage)
+{
+	return model_ruler(walk->model, walk->event, node == ROOT_TASKS ? MODEL_ROOT : node,
+			   walk->top, stage);
 }
 
 static void note_margin(struct walk *walk, long pages)
@@ -92,25 +115,60 @@ static void note_margin(struct walk *walk, long pages)
 		walk->answer->margin = labs(pages);
 }
 
-/* The task that oom_badness() picks at or below @top, or of its own only. */
-static int pick_task(struct walk *walk, int top, bool own)
+/* Somebody else with the same mm is not at or below @top. */
+static bool has_outsider(const struct model *model, int task, int top)
+{
+	int i;
+
+	for (i = 0; i < model->nr_tasks; i++)
+		if (i != task && model->task[i].alive &&
+		    model->task[i].mm == model->task[task].mm &&
+		    !model_is_below(model, model->task[i].node, top))
+			return true;
+	return false;
+}
+
+/*
+ * Those who can be killed at or below @top, or there only. If it is to be emptied, who
+ * would take an outsider along is passed over as long as there may be somebody else.
+ */
+static int list_killable(struct walk *walk, int top, bool own, bool emptied, int *list)
 {
 	const struct model *model = walk->model;
+	int i, n = 0;
+
+	for (i = 0; i < model->nr_tasks; i++) {
+		if (!is_killable(&model->task[i]) ||
+		    !model_is_below(model, model->task[i].node, top) ||
+		    (own && top != ROOT_TASKS && model->task[i].node != top))
+			continue;
+		if (emptied && !walk->unsparing && has_outsider(model, i, top))
+			walk->spared = true;
+		else
+			list[n++] = i;
+	}
+	return n;
+}
+
+static long badness(const struct walk *walk, int task)
+{
+	const struct model_task *t = &walk->model->task[task];
+
+	return t->pages + t->adj * (walk->event->pages / 1000);
+}
+
+static int by_badness(struct walk *walk, const int *list, int n)
+{
 	long points, most = 0, second = LONG_MIN;
 	int i, picked = MODEL_NONE;
 
-	for (i = 0; i < model->nr_tasks; i++) {
-		const struct model_task *task = &model->task[i];
-
-		if (!is_killable(task) || !model_is_below(model, task->node, top) ||
-		    (own && top != ROOT_TASKS && task->node != top))
-			continue;
-		points = task->pages + task->adj * (walk->event->pages / 1000);
+	for (i = 0; i < n; i++) {
+		points = badness(walk, list[i]);
 		if (picked == MODEL_NONE || points > most) {
 			if (picked != MODEL_NONE)
 				second = most;
 			most = points;
-			picked = i;
+			picked = list[i];
 		} else if (points > second) {
 			second = points;
 		}
@@ -118,6 +176,53 @@ static int pick_task(struct walk *walk, int top, bool own)
 	if (second != LONG_MIN)
 		note_margin(walk, most - second);
 	return picked;
+}
+
+/* ABSTAINED, or who wins under the policy of @ruler; of equals the one with more badness. */
+static int play_tasks(struct walk *walk, int ruler, const int *list, int n)
+{
+	const int policy = walk->model->node[ruler].policy[MODEL_OF_TASKS];
+	int i, best = list[0];
+	long more;
+
+	for (i = 1; i < n; i++) {
+		switch (walk->model->judge_tasks(walk->model, policy, best, list[i])) {
+		case BPF_OOM_EQUAL:
+			more = badness(walk, list[i]) - badness(walk, best);
+			note_margin(walk, more);
+			best = more > 0 ? list[i] : best;
+			break;
+		case BPF_OOM_SECOND:
+			best = list[i];
+			break;
+		case BPF_OOM_ABSTAIN:
+			walk->answer->seen[MODEL_TASKS_ABSTAINED] = true;
+			return ABSTAINED;
+		}
+	}
+	walk->answer->seen[MODEL_TASK_STAGE] |= n > 1;
+	return best;
+}
+
+/* The task to die where the walk has ended; *@by_tasks: a policy for tasks has said so. */
+static int pick_task(struct walk *walk, int node, enum end end, bool *by_tasks)
+{
+	const bool own = end == END_LEAF, chosen = own || end == END_GROUP;
+	const bool emptied = own || node != MODEL_ROOT;
+	int list[MODEL_TASKS], n, task, ruler = MODEL_NONE;
+
+	*by_tasks = false;
+	if (end != END_ABSTAINED)
+		ruler = ruler_of(walk, node, MODEL_OF_TASKS);
+	if (ruler != MODEL_NONE) {
+		n = list_killable(walk, node, own, emptied, list);
+		task = n ? play_tasks(walk, ruler, list, n) : MODEL_NONE;
+		*by_tasks = task != ABSTAINED;
+		if (*by_tasks)
+			return task;
+	}
+	n = list_killable(walk, node, own, emptied && chosen, list);
+	return by_badness(walk, list, n);
 }
 
 static int judge(const struct walk *walk, int policy, int node_1, int node_2)
@@ -175,7 +280,7 @@ static void note_losers(struct walk *walk, int policy, const int *list, int n, i
 /* The eligible children of @parent against each other, under @ruler's policy. */
 static int play(struct walk *walk, int ruler, int parent)
 {
-	const int policy = walk->model->node[ruler].policy;
+	const int policy = walk->model->node[ruler].policy[MODEL_OF_MEMCGS];
 	const __u32 flags = walk->model->flags[policy];
 	int list[CANDIDATES];
 	int i, n, best;
@@ -209,28 +314,27 @@ static int play(struct walk *walk, int ruler, int parent)
 
 /*
  * Down from @top, as far as there is a choice. *@ruler is the node whose policy
- * made the last one or, when there was none, rules at @top. *@leaf: what is below it is
- * out of the question.
+ * made the last one or, when there was none, rules at @top.
  */
-static int descend(struct walk *walk, int top, int *ruler, bool *abstained, bool *leaf)
+static enum end descend(struct walk *walk, int top, int *node, int *ruler)
 {
-	int node = top, child, here;
+	int child, here;
 
-	*abstained = false;
-	*leaf = false;
-	while (node != ROOT_TASKS && !walk->model->node[node].group) {
-		here = model_ruler(walk->model, walk->event, node);
-		child = play(walk, here, node);
-		*leaf = child == NO_CHILD && node != MODEL_ROOT;
+	*node = top;
+	*ruler = ruler_of(walk, top, MODEL_OF_MEMCGS);
+	if (*ruler == MODEL_NONE)
+		return END_LEFT;
+	while (*node != ROOT_TASKS && !walk->model->node[*node].group) {
+		here = ruler_of(walk, *node, MODEL_OF_MEMCGS);
+		child = play(walk, here, *node);
 		if (child == NO_CHILD)
-			break;
+			return *node == MODEL_ROOT ? END_ALL : END_LEAF;
 		*ruler = here;
-		*abstained = child == ABSTAINED;
-		if (*abstained)
-			break;
-		node = child;
+		if (child == ABSTAINED)
+			return END_ABSTAINED;
+		*node = child;
 	}
-	return node;
+	return *node == ROOT_TASKS ? END_LEAF : END_GROUP;
 }
 
 /* The outermost node with a policy below @top on the way to @node. */
@@ -239,66 +343,91 @@ static int outermost_policy(const struct walk *walk, int top, int node)
 	int found = MODEL_NONE;
 
 	for (; node != top && node != MODEL_NONE; node = walk->model->node[node].parent)
-		if (has_policy(walk->model, walk->event, node))
+		if (has_policy(walk->model, walk->event, node, MODEL_OF_MEMCGS) ||
+		    has_policy(walk->model, walk->event, node, MODEL_OF_TASKS))
 			found = node;
 	return found;
+}
+
+/*
+ * From @top down to a task, without what turned out barren; MODEL_NONE if there is
+ * nobody. *@node is where it was picked.
+ */
+static int find_task(struct walk *walk, int top, int *node, int *ruler, bool *left)
+{
+	enum end end;
+	bool by_tasks;
+	int task;
+
+	for (;;) {
+		end = descend(walk, top, node, ruler);
+		if (end == END_ALL)
+			return MODEL_NONE;
+		task = pick_task(walk, *node, end, &by_tasks);
+		if (task != MODEL_NONE)
+			break;
+		if (*node == top)
+			return MODEL_NONE;
+		walk->barren[*node] = true;
+		walk->answer->seen[MODEL_BACKTRACKED] = true;
+	}
+	*left = end != END_LEAF && end != END_GROUP && !by_tasks;
+	if (end == END_LEAF || end == END_GROUP)
+		return task;
+	/* No policy has chosen a memcg. */
+	*ruler = MODEL_NONE;
+	walk->answer->seen[MODEL_TASKS_ALONE] |= by_tasks;
+	return task;
 }
 
 /* In the end the stock killer: whoever is left. */
 static int fall_back(struct walk *walk, int *ruler)
 {
 	struct model_answer *answer = walk->answer;
+	int list[MODEL_TASKS];
 
 	answer->by_stock = true;
 	*ruler = MODEL_NONE;
-	answer->task = pick_task(walk, walk->event->scope, false);
-	return answer->task == MODEL_NONE ? MODEL_NONE :
-	       walk->model->task[answer->task].node;
+	answer->task = by_badness(walk, list, list_killable(walk, walk->event->scope, false,
+							    false, list));
+	return answer->task == MODEL_NONE ? MODEL_NONE : walk->model->task[answer->task].node;
 }
 
 /*
- * The memcg in which answer->task dies. By what it has found to kill it starts
- * again, without what turned out barren or in the cgroup of a policy further
- * down. *@ruler is the node whose policy chose, MODEL_NONE if none did.
+ * The memcg in which answer->task dies. What oom_badness() has picked is left to the
+ * policy further down that is nearest to the top, and to none above that one. *@ruler
+ * is the node whose policy chose the memcg, MODEL_NONE if none did.
  */
 static int choose(struct walk *walk, int *ruler)
 {
 	struct model_answer *answer = walk->answer;
-	int node, next, picked = MODEL_NONE, top = walk->event->scope;
-	bool by_badness, leaf;
+	int task, node, next, top = walk->event->scope;
+	bool left;
 
-	for (;;) {
-		*ruler = model_ruler(walk->model, walk->event, top);
-		by_badness = *ruler == MODEL_NONE;
-		leaf = false;
-		node = by_badness ? top : descend(walk, top, ruler, &by_badness, &leaf);
+	answer->task = find_task(walk, top, &node, ruler, &left);
+	if (answer->task == MODEL_NONE && walk->spared) {
+		memset(walk->barren, 0, sizeof(walk->barren));
+		walk->unsparing = true;
+		answer->seen[MODEL_NOT_SPARED] = true;
+		answer->task = find_task(walk, top, &node, ruler, &left);
+	}
+	if (answer->task == MODEL_NONE)
+		return fall_back(walk, ruler);
 
-		answer->task = pick_task(walk, node, leaf);
-		if (answer->task == MODEL_NONE) {
-			if (node == top && picked == MODEL_NONE)
-				return fall_back(walk, ruler);
-			/* The kernel's pick stands. */
-			if (node == top) {
-				answer->task = picked;
-				*ruler = MODEL_NONE;
-				return walk->model->task[picked].node;
-			}
-			walk->barren[node] = true;
-			answer->seen[MODEL_BACKTRACKED] = true;
-			continue;
-		}
-		if (!by_badness)
-			return node == MODEL_ROOT ? fall_back(walk, ruler) : node;
-
+	while (left) {
 		next = outermost_policy(walk, node, walk->model->task[answer->task].node);
-		if (next == MODEL_NONE) {
+		if (next == MODEL_NONE)
+			return walk->model->task[answer->task].node;
+		answer->seen[MODEL_HANDED_OVER] = true;
+		walk->top = next;
+		task = find_task(walk, next, &node, ruler, &left);
+		if (task == MODEL_NONE) {
 			*ruler = MODEL_NONE;
 			return walk->model->task[answer->task].node;
 		}
-		answer->seen[MODEL_HANDED_OVER] = true;
-		picked = answer->task;
-		top = next;
+		answer->task = task;
 	}
+	return node;
 }
 
 /* memory.oom.group counts up to the scope, and the topmost counts. */
@@ -315,32 +444,47 @@ static int find_group(const struct walk *walk, int node)
 	return found;
 }
 
-static void kill_task(struct model_answer *answer, int task)
+/* And who has the same mm. */
+static void kill_task(struct walk *walk, int task)
 {
-	if (!answer->dies[task])
+	const struct model *model = walk->model;
+	struct model_answer *answer = walk->answer;
+	int i;
+
+	for (i = 0; i < model->nr_tasks; i++) {
+		if (!model->task[i].alive || model->task[i].mm != model->task[task].mm ||
+		    answer->dies[i])
+			continue;
 		answer->nr_dead++;
-	answer->dies[task] = true;
+		answer->dies[i] = true;
+	}
 }
 
-static void kill_below(struct walk *walk, int top)
+/* Not at the cost of one outside of @chosen, where a policy has chosen that. */
+static void kill_below(struct walk *walk, int top, int chosen)
 {
 	const struct model *model = walk->model;
 	int i;
 
 	walk->answer->together = true;
-	for (i = 0; i < model->nr_tasks; i++)
-		if (is_killable(&model->task[i]) &&
-		    model_is_below(model, model->task[i].node, top))
-			kill_task(walk->answer, i);
+	for (i = 0; i < model->nr_tasks; i++) {
+		if (!is_killable(&model->task[i]) || walk->answer->dies[i] ||
+		    !model_is_below(model, model->task[i].node, top))
+			continue;
+		if (chosen != MODEL_NONE && has_outsider(model, i, chosen))
+			walk->answer->seen[MODEL_SPARED] = true;
+		else
+			kill_task(walk, i);
+	}
 }
 
 void model_select(const struct model *model, const struct model_event *event,
 		  struct model_answer *answer)
 {
-	struct walk walk = { .model = model, .event = event, .answer = answer };
-	int group, ruler;
+	struct walk walk = { .model = model, .event = event, .answer = answer, .top = MODEL_NONE };
+	int group, ruler, policy;
 
-	walk.first = model_ruler(model, event, event->scope);
+	walk.first = model_ruler(model, event, event->scope, MODEL_NONE, MODEL_OF_MEMCGS);
 	memset(answer, 0, sizeof(*answer));
 	answer->margin = LONG_MAX;
 	answer->chosen = choose(&walk, &ruler);
@@ -348,14 +492,15 @@ void model_select(const struct model *model, const struct model_event *event,
 		return;
 
 	answer->seen[MODEL_MEMCG] = event->scope != MODEL_ROOT && ruler != MODEL_NONE;
-	kill_task(answer, answer->task);
+	answer->seen[MODEL_SPARED] |= walk.spared && !walk.unsparing;
+	kill_task(&walk, answer->task);
+	policy = ruler == MODEL_NONE ? MODEL_NONE : model->node[ruler].policy[MODEL_OF_MEMCGS];
 	group = find_group(&walk, model->task[answer->task].node);
 	if (group != MODEL_NONE) {
-		kill_below(&walk, group);
+		kill_below(&walk, group, policy == MODEL_NONE ? MODEL_NONE : answer->chosen);
 		answer->seen[MODEL_GROUP] = true;
-	} else if (ruler != MODEL_NONE &&
-		   model->flags[model->node[ruler].policy] & BPF_F_OOM_POLICY_KILL_ALL) {
-		kill_below(&walk, answer->chosen);
+	} else if (policy != MODEL_NONE && model->flags[policy] & BPF_F_OOM_POLICY_KILL_ALL) {
+		kill_below(&walk, answer->chosen, answer->chosen);
 		answer->seen[MODEL_KILL_ALL] = answer->nr_dead > 1;
 	}
 	if (answer->chosen == ROOT_TASKS)

@@ -27,6 +27,13 @@ enum model_priority {
 	MODEL_NR_PRIORITIES,
 };
 
+/* What a policy compares. */
+enum model_stage {
+	MODEL_OF_MEMCGS,
+	MODEL_OF_TASKS,
+	MODEL_NR_STAGES,
+};
+
 /* A memcg. Parents come before their children, siblings in order of creation. */
 struct model_node {
 	int parent;		/* MODEL_NONE: the root */
@@ -34,13 +41,14 @@ struct model_node {
 	long usage;		/* pages */
 	bool group;		/* memory.oom.group */
 	enum model_priority priority;
-	int policy;		/* the one attached here, or MODEL_NONE */
+	int policy[MODEL_NR_STAGES];	/* those attached here, or MODEL_NONE */
 };
 
 struct model_task {
 	int node;
 	int adj;		/* oom_score_adj */
-	long pages;		/* of memory that no other task has as well */
+	long pages;		/* of memory that no other task has, but those with the same mm */
+	int mm;			/* the task that had it first: its own number, or a lower one */
 	bool alive;
 };
 
@@ -53,6 +61,8 @@ struct model {
 	int nr_policies;
 	/* BPF_OOM_*, what @policy answers; not EQUAL about the root, whose usage is unknown */
 	int (*judge)(const struct model *model, int policy, int node_1, int node_2);
+	/* The same for tasks; whom it has chosen must not depend on their order */
+	int (*judge_tasks)(const struct model *model, int policy, int task_1, int task_2);
 };
 
 struct model_event {
@@ -73,6 +83,11 @@ enum model_seen {
 	MODEL_ROOT_TASKS,	/* the root's own tasks took part */
 	MODEL_MEMCG,		/* a policy ruled over a memcg OOM */
 	MODEL_LEFT_OUT,		/* somebody was never a candidate */
+	MODEL_TASK_STAGE,	/* a policy chose among tasks */
+	MODEL_TASKS_ALONE,	/* the same, and none chose a memcg before */
+	MODEL_TASKS_ABSTAINED,
+	MODEL_SPARED,		/* somebody lives for the sake of one elsewhere */
+	MODEL_NOT_SPARED,	/* nobody else was left, so that one elsewhere dies, too */
 	MODEL_NR_SEEN,
 };
 
@@ -88,7 +103,10 @@ struct model_answer {
 };
 
 bool model_is_below(const struct model *model, int node, int top);
-int model_ruler(const struct model *model, const struct model_event *event, int node);
+
+/* The node whose policy rules at @node, none of those above @top; MODEL_NONE: no top. */
+int model_ruler(const struct model *model, const struct model_event *event, int node,
+		int top, enum model_stage stage);
 void model_select(const struct model *model, const struct model_event *event,
 		  struct model_answer *answer);
 

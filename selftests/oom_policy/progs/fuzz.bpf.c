@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Policies that answer whatever a table says: each cgroup has a colour, and each
- * program a verdict for every two colours. So a program is a priority, a circle
+ * Policies that answer whatever a table says: each cgroup has a colour, each process
+ * has one, and each program a verdict for every two colours. So a program is a priority, a circle
  * without a best one, or nonsense, as the table was filled.
  */
 #include <linux/bpf_oom_policy.h>
@@ -18,17 +18,36 @@ struct {
 	__type(value, __u32);
 } colours SEC(".maps");
 
-__u8 verdicts[FUZZ_PROGS][FUZZ_COLOURS][FUZZ_COLOURS];
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u32);
+} task_colours SEC(".maps");
 
-static int judge(struct bpf_oom_ctx *ctx, __u32 prog)
+__u8 verdicts[FUZZ_TABLES][FUZZ_COLOURS][FUZZ_COLOURS];
+
+static int look_up(__u32 table, const __u32 *first, const __u32 *second)
 {
-	__u64 id_1 = ctx->cgroup_id_1, id_2 = ctx->cgroup_id_2;
-	__u32 *first = bpf_map_lookup_elem(&colours, &id_1);
-	__u32 *second = bpf_map_lookup_elem(&colours, &id_2);
-
 	if (!first || !second)
 		return BPF_OOM_EQUAL;
-	return verdicts[prog][*first % FUZZ_COLOURS][*second % FUZZ_COLOURS] & 3;
+	return verdicts[table][*first % FUZZ_COLOURS][*second % FUZZ_COLOURS] & 3;
+}
+
+static int judge(struct bpf_oom_ctx *ctx, __u32 table)
+{
+	__u64 id_1 = ctx->cgroup_id_1, id_2 = ctx->cgroup_id_2;
+
+	return look_up(table, bpf_map_lookup_elem(&colours, &id_1),
+		       bpf_map_lookup_elem(&colours, &id_2));
+}
+
+static int judge_tasks(struct bpf_oom_ctx *ctx, __u32 table)
+{
+	__u32 pid_1 = ctx->pid_1, pid_2 = ctx->pid_2;
+
+	return look_up(table, bpf_map_lookup_elem(&task_colours, &pid_1),
+		       bpf_map_lookup_elem(&task_colours, &pid_2));
 }
 
 #define POLICY(n)							\
@@ -41,3 +60,12 @@ POLICY(0)
 POLICY(1)
 POLICY(2)
 POLICY(3)
+
+#define TASK_POLICY(n)							\
+	SEC("oom_policy/task") int task_policy_##n(struct bpf_oom_ctx *ctx) \
+	{								\
+		return judge_tasks(ctx, FUZZ_PROGS + (n));		\
+	}
+
+TASK_POLICY(0)
+TASK_POLICY(1)
