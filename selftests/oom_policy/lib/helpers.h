@@ -45,16 +45,18 @@ void nap(void);
  * with what has been done, stands still until the deadline passes.
  */
 #define wait_while_moving(cond, sign) ({				\
-	long __last = (sign), __now;					\
-	time_t __end = now_s() + DEADLINE_S;				\
+	long __last = 0, __now;						\
+	time_t __end = 0;						\
 	bool __met;							\
 									\
-	while (!(__met = (cond)) && now_s() < __end) {			\
-		nap();							\
+	while (!(__met = (cond))) {					\
 		__now = (sign);						\
-		if (__now != __last)					\
+		if (!__end || __now != __last)				\
 			__end = now_s() + DEADLINE_S;			\
+		else if (now_s() >= __end)				\
+			break;						\
 		__last = __now;						\
+		nap();							\
 	}								\
 	__met;								\
 })
