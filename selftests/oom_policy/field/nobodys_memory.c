@@ -3,6 +3,8 @@
  * Memory that is nobody's: charged to no cgroup and mapped by no process, as a leak in
  * the kernel is. Here it is in pipes, whose owner is out of the OOM killer's reach. No
  * kill gives it back, and still the order of the tenants holds to the end.
+ *
+ *	nobodys_memory panic	goes on to the end of the machine, which is a panic
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -123,8 +125,30 @@ TEST_F_TIMEOUT(nobodys_memory, is_paid_for_in_order, TEST_TIMEOUT_S)
 	EXPECT_TRUE(wait_until(tree_killed(&self->tree) == tree->nr_nodes));
 }
 
+/* With a policy as without one. */
+static int use_up_the_machine(void)
+{
+	static const __u32 never;
+	struct bpf_link *link = NULL;
+	struct policy *policy;
+	struct tree tree;
+
+	if (protect_ancestors() || tree_make(&tree, TREE))
+		return 1;
+	policy = policy_load(&tree);
+	if (policy)
+		link = attach_with(policy->progs.compare, "", .budget_us = NO_BUDGET_US,
+				   .grace_ms = 60000);
+	if (!link)
+		return 1;
+	diag("the leak ended with %d", leak(&never));
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	require_bare_machine();
+	if (argc == 2 && !strcmp(argv[1], "panic"))
+		return use_up_the_machine();
 	return test_harness_run(argc, argv);
 }
