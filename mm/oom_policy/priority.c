@@ -8,7 +8,12 @@
  * not among those that are delegated.
  */
 
+#include <linux/bpf.h>
+#include <linux/bpf_verifier.h>
 #include <linux/bsearch.h>
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+#include <linux/capability.h>
 #include <linux/cgroup.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
@@ -16,7 +21,9 @@
 #include <linux/rculist.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
+#include <trace/events/oom_policy.h>
 
+#include "online.h"
 #include "priority.h"
 
 static int oom_priority_cmp(const void *key, const void *elem)
@@ -110,13 +117,20 @@ static int oom_priority_show(struct seq_file *m, void *v)
 	return 0;
 }
 
+static void oom_priority_set(struct mem_cgroup *memcg, u8 state, s64 priority)
+{
+	if (state == BPF_OOM_PRIORITY_SET)
+		WRITE_ONCE(memcg->oom_policy.priority, priority);
+	/* Pairs with the acquire where a state is read: its number is there by then. */
+	smp_store_release(&memcg->oom_policy.priority_state, state);
+}
+
 /* An empty write is more likely a script's mistake than a wish. */
 static ssize_t oom_priority_write(struct kernfs_open_file *of, char *buf, size_t nbytes,
 				  loff_t off)
 {
-	struct oom_policy_memcg *slots = &mem_cgroup_from_css(of_css(of))->oom_policy;
-	s64 priority;
-	u8 state;
+	u8 state = BPF_OOM_PRIORITY_SET;
+	s64 priority = 0;
 	int err;
 
 	buf = strstrip(buf);
@@ -128,11 +142,8 @@ static ssize_t oom_priority_write(struct kernfs_open_file *of, char *buf, size_t
 		err = kstrtos64(buf, 10, &priority);
 		if (err)
 			return err;
-		WRITE_ONCE(slots->priority, priority);
-		state = BPF_OOM_PRIORITY_SET;
 	}
-	/* Pairs with the acquire where a state is read: its number is there by then. */
-	smp_store_release(&slots->priority_state, state);
+	oom_priority_set(mem_cgroup_from_css(of_css(of)), state, priority);
 
 	return nbytes;
 }
@@ -152,3 +163,68 @@ static int __init oom_priority_init(void)
 	return cgroup_add_dfl_cftypes(&memory_cgrp_subsys, oom_priority_files);
 }
 subsys_initcall(oom_priority_init);
+
+/**
+ * __oom_policy_memcg_tell - tell BPF programs of a memcg that comes online
+ * @memcg: the memcg, of cgroup v1 or v2; cgroup_mutex is held
+ *
+ * Of v2 only. Nobody can see a cgroup that is being made: what a program writes here is
+ * there before the first process.
+ */
+void __oom_policy_memcg_tell(struct mem_cgroup *memcg)
+{
+	if (cgroup_subsys_on_dfl(memory_cgrp_subsys))
+		trace_oom_policy_memcg_online(memcg);
+}
+
+__bpf_kfunc_start_defs();
+
+/**
+ * bpf_oom_policy_set_priority - write memory.oom.priority
+ * @memcg: whose
+ * @state: BPF_OOM_PRIORITY_*
+ * @priority: for BPF_OOM_PRIORITY_SET, higher is safer
+ *
+ * As a write of the file does, without a lock. For programs of any type but OOM
+ * policies; CAP_SYS_ADMIN is needed at load.
+ *
+ * Return: 0; -EINVAL for an unknown state; -EPERM for the root, which has no siblings.
+ */
+__bpf_kfunc int bpf_oom_policy_set_priority(struct mem_cgroup *memcg, u32 state, s64 priority)
+{
+	if (state > BPF_OOM_PRIORITY_MAX)
+		return -EINVAL;
+	if (mem_cgroup_is_root(memcg))
+		return -EPERM;
+
+	oom_priority_set(memcg, state, priority);
+	return 0;
+}
+
+__bpf_kfunc_end_defs();
+
+BTF_KFUNCS_START(oom_priority_kfuncs)
+BTF_ID_FLAGS(func, bpf_oom_policy_set_priority, KF_TRUSTED_ARGS)
+BTF_KFUNCS_END(oom_priority_kfuncs)
+
+/* A policy judges. And whoever may not attach one may not order what it judges. */
+static int oom_priority_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id)
+{
+	if (!btf_id_set8_contains(&oom_priority_kfuncs, kfunc_id))
+		return 0;
+	if (resolve_prog_type(prog) == BPF_PROG_TYPE_OOM_POLICY)
+		return -EACCES;
+	return capable(CAP_SYS_ADMIN) ? 0 : -EACCES;
+}
+
+static const struct btf_kfunc_id_set oom_priority_kfunc_set = {
+	.owner	= THIS_MODULE,
+	.set	= &oom_priority_kfuncs,
+	.filter	= oom_priority_kfunc_filter,
+};
+
+static int __init oom_priority_kfunc_init(void)
+{
+	return register_btf_kfunc_id_set(BPF_PROG_TYPE_UNSPEC, &oom_priority_kfunc_set);
+}
+late_initcall(oom_priority_kfunc_init);

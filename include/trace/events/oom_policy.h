@@ -6,6 +6,7 @@
 #define _TRACE_OOM_POLICY_H
 
 #include <linux/bpf_oom_policy.h>
+#include <linux/memcontrol.h>
 #include <linux/tracepoint.h>
 
 TRACE_DEFINE_ENUM(BPF_OOM_EQUAL);
@@ -137,6 +138,19 @@ TRACE_EVENT(oom_policy_done,
 			   __entry->ns = ns;),
 
 	    TP_printk("scope_id=%llu ns=%llu", __entry->scope_id, __entry->ns)
+);
+
+/* A cgroup v2 gets its memcg; in mkdir(2) that is before anybody can see the cgroup. */
+TRACE_EVENT(oom_policy_memcg_online,
+	    TP_PROTO(struct mem_cgroup *memcg),
+
+	    TP_ARGS(memcg),
+
+	    TP_STRUCT__entry(__field(u64, cgroup_id)),
+
+	    TP_fast_assign(__entry->cgroup_id = cgroup_id(memcg->css.cgroup);),
+
+	    TP_printk("cgroup_id=%llu", __entry->cgroup_id)
 );
 
 #endif /* _TRACE_OOM_POLICY_H */

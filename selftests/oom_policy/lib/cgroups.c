@@ -122,3 +122,49 @@ int cgroup_remove(const char *path)
 	}
 	return 0;
 }
+
+int cgroup_make_path(const char *path)
+{
+	char parent[PATH_MAX], full[PATH_MAX];
+	const char *slash;
+
+	for (slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
+		cgroup_path(full, sizeof(full), parent, "");
+		if ((mkdir(full, 0755) && errno != EEXIST) || cgroup_enable_memory(parent))
+			return -1;
+	}
+	return cgroup_make(path);
+}
+
+void cgroup_remove_path(const char *path)
+{
+	char part[PATH_MAX], full[PATH_MAX], *slash;
+
+	snprintf(part, sizeof(part), "%s", path);
+	cgroup_remove(part);
+	while ((slash = strrchr(part, '/'))) {
+		*slash = '\0';
+		cgroup_path(full, sizeof(full), part, "");
+		rmdir(full);
+	}
+}
+
+const char *cgroup_read(const char *path, const char *file)
+{
+	static char text[4096];
+	char full[PATH_MAX];
+	ssize_t len = -1;
+	int fd;
+
+	cgroup_path(full, sizeof(full), path, file);
+	fd = open(full, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		len = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	text[len < 0 ? 0 : len] = '\0';
+	if (len > 0 && text[len - 1] == '\n')
+		text[len - 1] = '\0';
+	return text;
+}

@@ -19,4 +19,13 @@ int cgroup_make(const char *path);
 int cgroup_enable_memory(const char *path);
 int cgroup_remove(const char *path);
 
+/* With those on the way that are not there, and the memory controller all the way. */
+int cgroup_make_path(const char *path);
+
+/* The cgroup and those above it that are empty by now. */
+void cgroup_remove_path(const char *path);
+
+/* A file without the newline at its end, until the next call; "" if it cannot be read. */
+const char *cgroup_read(const char *path, const char *file);
+
 #endif /* SELFTESTS_OOM_POLICY_CGROUPS_H */
