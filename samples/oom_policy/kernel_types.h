@@ -21,6 +21,7 @@ struct cgroup_subsys_state {
 struct kernfs_node {
 	const char *name;
 	__u64 id;
+	struct kernfs_node *parent;
 };
 
 struct cgroup {
@@ -45,6 +46,7 @@ struct oom_policy_memcg {
 };
 
 struct mem_cgroup {
+	struct cgroup_subsys_state css;
 	struct page_counter memory;
 	bool oom_group;
 	struct oom_policy_memcg oom_policy;
@@ -52,6 +54,23 @@ struct mem_cgroup {
 
 struct task_struct {
 	__u64 start_time;
+};
+
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	struct {
+		unsigned int val;
+	} i_uid;
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+
+struct dentry {
+	struct inode *d_inode;
+	struct dentry *d_parent;
 };
 
 #pragma clang attribute pop

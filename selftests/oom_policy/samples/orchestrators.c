@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Orchestrators at work on the samples leaf_prio and tenant_prio: an agent in a process
- * of its own that knows nothing but the pinned map, and the cgroup trees of Kubernetes
- * with the script that orders its QoS classes. What they set has to decide who
- * dies.
+ * An orchestrator at work on the sample leaf_prio: an agent in a process of its own that
+ * knows nothing but the pinned map. What it sets has to decide who dies.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +22,6 @@
 
 #define PIN		"/sys/fs/bpf/orchestrators_map"
 #define LINK_PIN	"/sys/fs/bpf/orchestrators_link"
-#define QOS_SCRIPT	SHARE "/kubernetes/qos-priorities"
-#define NODE_SCRIPT	SHARE "/kubernetes/node-policy"
 #define NR_TENANTS	5
 #define DELETED		2
 
@@ -254,154 +250,6 @@ TEST_F_TIMEOUT(katalyst, agent_orders_tenants, TEST_TIMEOUT_S)
 		/* Gone, before the next one may be chosen. */
 		EXPECT_TRUE(wait_until(tree_killed(&self->tree) == (int)n + 1));
 	}
-}
-
-#define PODS		"kubepods.slice/kubepods"
-#define KIND_PODS	"kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods"
-
-/* Containers in the order in which they have to die. */
-#define MAX_CONTAINERS	6
-
-struct container {
-	const char *path;
-	int megabytes;
-};
-
-FIXTURE(kubernetes)
-{
-	struct tree tree;
-	struct policy *recorder;
-	pid_t pid[MAX_CONTAINERS];
-};
-
-FIXTURE_VARIANT(kubernetes)
-{
-	const char *root;	/* kubelet's --cgroup-root */
-	struct container container[MAX_CONTAINERS];
-};
-
-FIXTURE_VARIANT_ADD(kubernetes, systemd_driver) {
-	.container = {
-		{ PODS "-besteffort.slice/kubepods-besteffort-pod4f1c.slice/cri-aa.scope", 12 },
-		{ PODS "-besteffort.slice/kubepods-besteffort-pod77d0.slice/cri-bb.scope", 8 },
-		{ PODS "-burstable.slice/kubepods-burstable-pod9a02.slice/cri-cc.scope", 24 },
-		{ PODS "-podc5e3.slice/cri-dd.scope", 40 },
-		{ "system.slice/kubelet.service", 48 },
-	},
-};
-
-FIXTURE_VARIANT_ADD(kubernetes, cgroupfs_driver) {
-	.container = {
-		{ "kubepods/besteffort/pod4f1c/aa", 12 },
-		{ "kubepods/besteffort/pod77d0/bb", 8 },
-		{ "kubepods/burstable/pod9a02/cc", 24 },
-		{ "kubepods/podc5e3/dd", 40 },
-		{ "system/kubelet", 48 },
-	},
-};
-
-/* As in kind, where kubelet is itself in a container. */
-FIXTURE_VARIANT_ADD(kubernetes, below_a_cgroup_root) {
-	.root = "/kubelet.slice",
-	.container = {
-		{ KIND_PODS "-besteffort.slice/kubelet-kubepods-besteffort-pod4f1c.slice/aa", 8 },
-		{ KIND_PODS "-burstable.slice/kubelet-kubepods-burstable-pod9a02.slice/cc", 12 },
-		{ KIND_PODS "-podc5e3.slice/cri-dd.scope", 16 },
-		{ "kubelet.slice/kubelet.service", 20 },
-	},
-};
-
-/* Makes the cgroups on the way to one, with the memory controller. */
-static int make_path(const char *path)
-{
-	char parent[256] = "", full[512];
-	const char *slash;
-
-	for (slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
-		snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
-		snprintf(full, sizeof(full), CGROUP_ROOT "/%s", parent);
-		if ((mkdir(full, 0755) && errno != EEXIST) || cgroup_enable_memory(parent))
-			return -1;
-	}
-	return cgroup_make(path);
-}
-
-/* The cgroup and those above it that are empty by now. */
-static void remove_path(const char *path)
-{
-	char part[256], full[512], *slash;
-
-	snprintf(part, sizeof(part), "%s", path);
-	cgroup_remove(part);
-	while ((slash = strrchr(part, '/'))) {
-		*slash = '\0';
-		snprintf(full, sizeof(full), CGROUP_ROOT "/%s", part);
-		rmdir(full);
-	}
-}
-
-FIXTURE_SETUP(kubernetes)
-{
-	const struct container *container = variant->container;
-	int n;
-
-	ASSERT_EQ(0, protect_ancestors());
-	/* Sweeps away what an earlier test has left. */
-	ASSERT_EQ(0, tree_make(&self->tree, ""));
-	for (n = 0; n < MAX_CONTAINERS && container[n].path; n++) {
-		ASSERT_EQ(0, make_path(container[n].path));
-		self->pid[n] = task_start_in(container[n].path, container[n].megabytes, 0);
-		ASSERT_LT(0, self->pid[n]);
-	}
-	self->recorder = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->recorder);
-}
-
-FIXTURE_TEARDOWN(kubernetes)
-{
-	const char * const detach[] = { "bpftool", "oom", "detach", "/", NULL };
-	int n;
-
-	run(detach);
-	policy__destroy(self->recorder);
-	for (n = 0; n < MAX_CONTAINERS && variant->container[n].path; n++) {
-		if (self->pid[n] > 0) {
-			kill(self->pid[n], SIGKILL);
-			waitpid(self->pid[n], NULL, 0);
-		}
-		remove_path(variant->container[n].path);
-	}
-}
-
-TEST_F_TIMEOUT(kubernetes, qos_classes_in_order, TEST_TIMEOUT_S)
-{
-	char variable[256];
-	const char * const node_policy[] = {
-		"env", "INTERVAL=0", variable, NODE_SCRIPT, NULL
-	};
-	const char * const again[] = { QOS_SCRIPT, variant->root, NULL };
-	__u32 n;
-
-	snprintf(variable, sizeof(variable), "KUBELET_CGROUP_ROOT=%s", variant->root ?: "");
-	ASSERT_EQ(0, run(node_policy));
-	/* The pod is started again: the policy is there, the priorities are set anew. */
-	ASSERT_EQ(0, run(node_policy));
-	ASSERT_EQ(0, run(again));
-	for (n = 0; n < MAX_CONTAINERS && variant->container[n].path; n++) {
-		EXPECT_EQ((__u32)self->pid[n], next_victim(self->recorder, n))
-			TH_LOG("not %s", variant->container[n].path);
-		EXPECT_TRUE(wait_until(waitpid(self->pid[n], NULL, WNOHANG) == self->pid[n]));
-		self->pid[n] = 0;
-	}
-}
-
-TEST(no_kubelet)
-{
-	const char * const qos[] = { QOS_SCRIPT, NULL };
-	const char * const qos_nowhere[] = { QOS_SCRIPT, "/nowhere", NULL };
-
-	EXPECT_EQ(1, run(qos));
-	EXPECT_EQ(1, run(qos_nowhere));
 }
 
 /*
