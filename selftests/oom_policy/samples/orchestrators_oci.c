@@ -373,6 +373,7 @@ TEST_F_TIMEOUT(crun, priority_at_the_first_instruction, TEST_TIMEOUT_S)
 	EXPECT_EQ(NULL, strchr("Z?", process_state(b)));
 }
 
+/* What the hook says of it crun keeps to itself. */
 TEST_F_TIMEOUT(crun, not_started_with_a_bad_one, TEST_TIMEOUT_S)
 {
 	char more[512], *value;
@@ -383,7 +384,6 @@ TEST_F_TIMEOUT(crun, not_started_with_a_bad_one, TEST_TIMEOUT_S)
 		SKIP(return, "it is the runtime that writes");
 	memcpy(value, "lots", 4);
 	EXPECT_NE(0, runtime_run("a", 8, more, ""));
-	EXPECT_NE(NULL, strstr(shell_output, "is max or a number from"));
 	EXPECT_NE(0, access(CONTAINERS "/a/rootfs/seen", F_OK));
 }
 
