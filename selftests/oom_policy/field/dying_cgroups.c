@@ -13,6 +13,7 @@
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
+#include "early_kill.h"
 #include "policy.h"
 #include "scene.h"
 
@@ -21,10 +22,14 @@
 #define SHARED_FILE	"/tmp/dying_cgroups.data"
 #define PAGE		4096
 
+/* A pass over so many pauses at every 1,024th, if it can: not at each from there on. */
+#define MANY_PAUSES	100U
+
 FIXTURE(dying)
 {
 	struct policy *policy;
 	struct bpf_link *link;
+	struct early *early;
 	pid_t pid[NR_LIVE];
 	int nr;
 };
@@ -45,6 +50,9 @@ FIXTURE_SETUP(dying)
 	ASSERT_NE(NULL, self->policy);
 	self->link = attach_with(self->policy->progs.compare, "", .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
+	self->early = early_load("on_pause");
+	ASSERT_NE(NULL, self->early);
+	ASSERT_EQ(0, early__attach(self->early));
 }
 
 /* The next test would find them: they go with the file. */
@@ -53,6 +61,7 @@ FIXTURE_TEARDOWN(dying)
 	char path[32];
 	int n;
 
+	early__destroy(self->early);
 	bpf_link__destroy(self->link);
 	policy__destroy(self->policy);
 	for (n = 0; n < self->nr; n++) {
@@ -167,7 +176,9 @@ TEST_F_TIMEOUT(dying, siblings_take_no_part, 4 * TEST_TIMEOUT_S)
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(comparisons, info.oom_policy.comparisons);
 	EXPECT_LE(NR_DYING, nr_dying());
-	TH_LOG("%ld dying", nr_dying());
+	TH_LOG("%ld dying, %u pauses", nr_dying(), self->early->bss->nr_looks);
+	EXPECT_LE(3U * (NR_DYING / 1024), self->early->bss->nr_looks);
+	EXPECT_GT(MANY_PAUSES, self->early->bss->nr_looks);
 }
 
 int main(int argc, char **argv)

@@ -39,7 +39,7 @@ __u32 go;		/* held no longer */
 __u32 started;
 __u32 done;
 int result;
-__u32 nr_looks;		/* at tasks, whatever for */
+__u32 nr_looks;		/* at tasks, whatever for; or pauses */
 
 SEC("syscall")
 int kill_now(struct early_args *args)
@@ -75,6 +75,13 @@ static int start_job(void)
 
 SEC("?fentry/oom_policy_find_dying")
 int on_look(void *ctx)
+{
+	nr_looks++;
+	return 0;
+}
+
+SEC("?fentry/oom_policy_pause")
+int on_pause(void *ctx)
 {
 	nr_looks++;
 	return 0;
