@@ -30,6 +30,71 @@
 #define STACK	(64 * 1024)
 #define TOLD	"the victim is the init of a pid namespace: 1 processes outside of /B die with it"
 
+/*
+ * Who is in a pid namespace dies with its init, and the report says how many elsewhere.
+ * First of all: after ten reports in a row the kernel leaves some out.
+ */
+FIXTURE(pid_namespace)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	pid_t init;
+	int log;
+};
+
+/* The child is the last to be where it belongs. */
+static int init_main(const void *arg, int ready_fd)
+{
+	pid_t child;
+
+	if (write_file("/proc/self/oom_score_adj", "0") ||
+	    cgroup_write("B", "cgroup.procs", "0"))
+		return 1;
+	child = fork();
+	if (child < 0)
+		return 1;
+	if (!child && (cgroup_write("A", "cgroup.procs", "0") || write(ready_fd, "", 1) != 1))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+FIXTURE_SETUP(pid_namespace)
+{
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=1 B=0"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "", .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, unshare(CLONE_NEWPID));
+	self->init = child_start(init_main, NULL, "init of a pid namespace");
+	ASSERT_LT(0, self->init);
+	self->log = kmsg_open();
+	ASSERT_LE(0, self->log);
+}
+
+FIXTURE_TEARDOWN(pid_namespace)
+{
+	close(self->log);
+	if (self->init > 0) {
+		kill(self->init, SIGKILL);
+		wait_exit(self->init);
+	}
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+}
+
+TEST_F_TIMEOUT(pid_namespace, of_the_victim_is_told, TEST_TIMEOUT_S)
+{
+	ASSERT_EQ(0, policy_event(self->policy));
+	EXPECT_EQ(1U, self->policy->bss->nr_victims);
+	EXPECT_TRUE(wait_until(has_ended(self->init)));
+	EXPECT_EQ(1, kmsg_count(self->log, TOLD));
+}
+
 FIXTURE(collateral)
 {
 	struct tree tree;
@@ -397,68 +462,6 @@ TEST_F_TIMEOUT(init, process, TEST_TIMEOUT_S)
 	EXPECT_LE(1U, info.oom_policy.spared);
 }
 #endif /* __x86_64__ */
-
-/* Who is in a pid namespace dies with its init, and the report says how many elsewhere. */
-FIXTURE(pid_namespace)
-{
-	struct tree tree;
-	struct policy *policy;
-	struct bpf_link *link;
-	pid_t init;
-	int log;
-};
-
-/* The child is the last to be where it belongs. */
-static int init_main(const void *arg, int ready_fd)
-{
-	pid_t child;
-
-	if (write_file("/proc/self/oom_score_adj", "0") ||
-	    cgroup_write("B", "cgroup.procs", "0"))
-		return 1;
-	child = fork();
-	if (child < 0)
-		return 1;
-	if (!child && (cgroup_write("A", "cgroup.procs", "0") || write(ready_fd, "", 1) != 1))
-		_exit(1);
-	for (;;)
-		pause();
-}
-
-FIXTURE_SETUP(pid_namespace)
-{
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, "A=1 B=0"));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, "", .budget_us = NO_BUDGET_US);
-	ASSERT_NE(NULL, self->link);
-	ASSERT_EQ(0, unshare(CLONE_NEWPID));
-	self->init = child_start(init_main, NULL, "init of a pid namespace");
-	ASSERT_LT(0, self->init);
-	self->log = kmsg_open();
-	ASSERT_LE(0, self->log);
-}
-
-FIXTURE_TEARDOWN(pid_namespace)
-{
-	close(self->log);
-	if (self->init > 0) {
-		kill(self->init, SIGKILL);
-		wait_exit(self->init);
-	}
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
-}
-
-TEST_F_TIMEOUT(pid_namespace, of_the_victim_is_told, TEST_TIMEOUT_S)
-{
-	ASSERT_EQ(0, policy_event(self->policy));
-	EXPECT_EQ(1U, self->policy->bss->nr_victims);
-	EXPECT_TRUE(wait_until(has_ended(self->init)));
-	EXPECT_EQ(1, kmsg_count(self->log, TOLD));
-}
 
 int main(int argc, char **argv)
 {
