@@ -119,6 +119,16 @@ static bool oom_policy_selected(enum oom_policy_outcome outcome)
 	return outcome >= OOM_STOCK_NOBODY;
 }
 
+static void oom_policy_count_passed(const struct oom_policy_event *ev)
+{
+	if (!ev->spared.nr || !ev->spare)
+		return;
+
+	oom_policy_add(&ev->first->stats.spared, ev->spared.nr);
+	trace_oom_policy_spare(ev->spared.memcg_id, ev->spared.pid, ev->spared.other,
+			       ev->spared.nr);
+}
+
 /**
  * oom_policy_count - count a decision, and trace it
  * @ev: the event, in which a policy took part
@@ -154,11 +164,7 @@ void oom_policy_count(struct oom_policy_event *ev)
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
 	trace_oom_policy_select(memcg_cgroup_id(ev->scope), ev->victim_id,
 				task_pid_nr(victim), ev->compared, ns);
-	if (ev->spared.nr && ev->spare) {
-		oom_policy_add(&ev->first->stats.spared, ev->spared.nr);
-		trace_oom_policy_spare(ev->spared.memcg_id, ev->spared.pid,
-				       ev->spared.other, ev->spared.nr);
-	}
+	oom_policy_count_passed(ev);
 	WRITE_ONCE(ev->first->held_since, 0);
 	oom_policy_watch_kill(ev);
 }
