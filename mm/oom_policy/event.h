@@ -288,6 +288,22 @@ static inline bool oom_policy_path_cut(const struct oom_policy_event *ev)
 	       oom_policy_level(ev, ev->leaf) > ev->steps[OOM_POLICY_STEPS - 1].level;
 }
 
+/* A step as it is told outside: by ids, as memcgs may go. */
+static inline struct bpf_oom_step oom_policy_told_step(const struct oom_policy_step *step)
+{
+	return (struct bpf_oom_step) {
+		.level = step->level,
+		.prog_id = step->prog_id,
+		.eligible = step->eligible,
+		.compared = step->compared,
+		.parent_id = step->parent_id,
+		.winner_id = memcg_cgroup_id(step->winner),
+		.runner_id = step->runner ? memcg_cgroup_id(step->runner) : 0,
+		.winner_usage = step->winner_usage,
+		.runner_usage = step->runner_usage,
+	};
+}
+
 /* event.c: begin and end, the policies that take part, marks, the path */
 void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 		      oom_policy_task_fn evaluate);

@@ -106,23 +106,10 @@ static int oom_policy_dry_evaluate(struct task_struct *task, void *arg)
 static void oom_policy_copy_steps(const struct oom_policy_event *ev,
 				  struct bpf_oom_steps *head, struct bpf_oom_step *steps)
 {
-	const struct oom_policy_step *step;
 	unsigned int i;
 
-	for (i = 0; i < ev->nr_steps; i++) {
-		step = &ev->steps[i];
-		steps[i] = (struct bpf_oom_step) {
-			.level = step->level,
-			.prog_id = step->prog_id,
-			.eligible = step->eligible,
-			.compared = step->compared,
-			.parent_id = step->parent_id,
-			.winner_id = memcg_cgroup_id(step->winner),
-			.runner_id = step->runner ? memcg_cgroup_id(step->runner) : 0,
-			.winner_usage = step->winner_usage,
-			.runner_usage = step->runner_usage,
-		};
-	}
+	for (i = 0; i < ev->nr_steps; i++)
+		steps[i] = oom_policy_told_step(&ev->steps[i]);
 	if (oom_outcome_left(ev->outcome)) {
 		steps[i] = (struct bpf_oom_step) {
 			.level = oom_policy_level(ev, ev->leaf) + 1,

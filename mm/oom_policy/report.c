@@ -129,6 +129,20 @@ static void oom_policy_count_passed(const struct oom_policy_event *ev)
 			       ev->spared.nr);
 }
 
+static void oom_policy_trace_levels(const struct oom_policy_event *ev)
+{
+	struct bpf_oom_step step;
+	unsigned int i;
+
+	if (!trace_oom_policy_level_enabled())
+		return;
+	for (i = 0; i < ev->nr_steps; i++) {
+		step = oom_policy_told_step(&ev->steps[i]);
+		trace_oom_policy_level(memcg_cgroup_id(ev->scope), &step,
+				       ev->steps[i].winner, ev->steps[i].runner);
+	}
+}
+
 /**
  * oom_policy_count - count a decision, and trace it
  * @ev: the event, in which a policy took part
@@ -162,6 +176,7 @@ void oom_policy_count(struct oom_policy_event *ev)
 		oom_policy_count_fallback(ev, OOM_POLICY_ABSTAINED, ns);
 	if (oom_outcome_left(ev->outcome) && ev->outcome != OOM_LEFT)
 		oom_policy_count_fallback(ev, oom_policy_reason(ev->outcome), ns);
+	oom_policy_trace_levels(ev);
 	trace_oom_policy_select(memcg_cgroup_id(ev->scope), ev->victim_id,
 				task_pid_nr(victim), ev->compared, ns);
 	oom_policy_count_passed(ev);

@@ -9,6 +9,8 @@
 #include <linux/memcontrol.h>
 #include <linux/tracepoint.h>
 
+struct mem_cgroup;
+
 TRACE_DEFINE_ENUM(BPF_OOM_EQUAL);
 TRACE_DEFINE_ENUM(BPF_OOM_FIRST);
 TRACE_DEFINE_ENUM(BPF_OOM_SECOND);
@@ -62,6 +64,45 @@ TRACE_EVENT(oom_policy_compare,
 		      __entry->level, __entry->cgroup_id_1, __entry->cgroup_id_2,
 		      __entry->pid_1, __entry->pid_2,
 		      show_oom_policy_verdict(__entry->verdict))
+);
+
+/*
+ * One level of the path to the victim that oom_policy_select tells next. The memcgs are
+ * for whoever wants more than their ids; there need not be a runner-up.
+ */
+TRACE_EVENT(oom_policy_level,
+	    TP_PROTO(u64 scope_id, const struct bpf_oom_step *step,
+		     struct mem_cgroup *winner, struct mem_cgroup *runner),
+
+	    TP_ARGS(scope_id, step, winner, runner),
+
+	    TP_STRUCT__entry(__field(u64, scope_id)
+			     __field(u64, parent_id)
+			     __field(u64, winner_id)
+			     __field(u64, runner_id)
+			     __field(u64, winner_usage)
+			     __field(u64, runner_usage)
+			     __field(u32, level)
+			     __field(u32, prog_id)
+			     __field(u32, eligible)
+			     __field(u32, compared)),
+
+	    TP_fast_assign(__entry->scope_id = scope_id;
+			   __entry->parent_id = step->parent_id;
+			   __entry->winner_id = step->winner_id;
+			   __entry->runner_id = step->runner_id;
+			   __entry->winner_usage = step->winner_usage;
+			   __entry->runner_usage = step->runner_usage;
+			   __entry->level = step->level;
+			   __entry->prog_id = step->prog_id;
+			   __entry->eligible = step->eligible;
+			   __entry->compared = step->compared;),
+
+	    TP_printk("scope_id=%llu level=%u parent_id=%llu winner_id=%llu winner_usage=%llu runner_id=%llu runner_usage=%llu eligible=%u compared=%u prog_id=%u",
+		      __entry->scope_id, __entry->level, __entry->parent_id,
+		      __entry->winner_id, __entry->winner_usage, __entry->runner_id,
+		      __entry->runner_usage, __entry->eligible, __entry->compared,
+		      __entry->prog_id)
 );
 
 /* A policy has led to a victim; ns is what the whole selection took. */
