@@ -281,10 +281,10 @@ static void oom_policy_report_stock(enum oom_policy_outcome outcome)
 {
 	switch (outcome) {
 	case OOM_STOCK_DISABLED:
-		pr_info("switched off (vm.oom_policy_enabled), the stock killer decides\n");
+		pr_warn("switched off (vm.oom_policy_enabled), the stock killer decides\n");
 		break;
 	default:
-		pr_info("nobody to kill below, the stock killer decides\n");
+		pr_warn("nobody to kill below, the stock killer decides\n");
 		break;
 	}
 }
@@ -402,11 +402,11 @@ void __oom_policy_report(struct oom_control *oc)
 	oom_policy_report_passed(ev);
 	if (ev->abstained.below &&
 	    !(oom_outcome_left(ev->outcome) && ev->abstained.below == ev->leaf))
-		pr_info("link id %u abstained below %s: oom_badness() picked there\n",
+		pr_warn("link id %u abstained below %s: oom_badness() picked there\n",
 			ev->abstained.link_id,
 			oom_policy_memcg_path(ev->abstained.below));
 	if (oom_outcome_left(ev->outcome))
-		pr_info("no policy chose below %s: oom_badness() did\n",
+		pr_warn("no policy chose below %s: oom_badness() did\n",
 			oom_policy_memcg_path(ev->leaf));
 	if (ev->task_policy)
 		pr_info("task: the choice of link id %u among %u in %s\n",
