@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BPF_PROG_TEST_RUN for OOM policies: one comparison of two live memcgs or of two
+ * BPF_PROG_TEST_RUN for OOM policies: comparisons of live memcgs, one or many, or of two
  * candidates that the caller has made up, or the rehearsal of a whole selection. Nobody
  * is killed and nothing is counted; an OOM at the same time neither waits for a
  * rehearsal nor sees anything of it.
@@ -218,35 +218,43 @@ static int oom_test_invented(struct bpf_prog *prog, const union bpf_attr *kattr,
 	return oom_test_repeat(prog, ctx, kattr->test.repeat ?: 1, verdict, duration);
 }
 
-static int oom_test_compare_below(struct bpf_prog *prog, const union bpf_attr *kattr,
-				  struct bpf_oom_ctx *ctx, struct mem_cgroup *memcg_1,
-				  struct mem_cgroup *memcg_2,
-				  const struct oom_policy_what_if *what_if,
-				  u32 *verdict, u32 *duration)
+/* The root unless the caller has named another; for oom_test_put_scope(). */
+static struct mem_cgroup *oom_test_get_scope(u64 scope_id)
 {
-	struct mem_cgroup *parent = parent_mem_cgroup(memcg_1);
-	struct mem_cgroup *scope = root_mem_cgroup;
-	int err;
+	return scope_id ? oom_policy_get_memcg(scope_id) : root_mem_cgroup;
+}
 
-	if (!parent || parent != parent_mem_cgroup(memcg_2))
-		return -EXDEV;
-
-	if (ctx->scope_id)
-		scope = oom_policy_get_memcg(ctx->scope_id);
-	if (IS_ERR(scope))
-		return PTR_ERR(scope);
-
-	if (mem_cgroup_is_descendant(parent, scope)) {
-		oom_policy_fill_ctx(ctx, scope, memcg_1, memcg_2, what_if);
-		err = oom_test_repeat(prog, ctx, kattr->test.repeat ?: 1, verdict,
-				      duration);
-	} else {
-		err = -EXDEV;
-	}
-
+static void oom_test_put_scope(struct mem_cgroup *scope)
+{
 	if (scope != root_mem_cgroup)
 		mem_cgroup_put(scope);
-	return err;
+}
+
+static bool oom_test_siblings(struct mem_cgroup *memcg_1, struct mem_cgroup *memcg_2,
+			      struct mem_cgroup *scope)
+{
+	struct mem_cgroup *parent = parent_mem_cgroup(memcg_1);
+
+	return parent && parent == parent_mem_cgroup(memcg_2) &&
+	       mem_cgroup_is_descendant(parent, scope);
+}
+
+/* Two memcgs that can be told apart; for mem_cgroup_put(). */
+static int oom_test_get_two(u64 id_1, u64 id_2, struct mem_cgroup **memcg_1,
+			    struct mem_cgroup **memcg_2)
+{
+	if (id_1 == id_2)
+		return -EINVAL;
+
+	*memcg_1 = oom_policy_get_memcg(id_1);
+	if (IS_ERR(*memcg_1))
+		return PTR_ERR(*memcg_1);
+	*memcg_2 = oom_policy_get_memcg(id_2);
+	if (IS_ERR(*memcg_2)) {
+		mem_cgroup_put(*memcg_1);
+		return PTR_ERR(*memcg_2);
+	}
+	return 0;
 }
 
 static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
@@ -254,30 +262,125 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 			    const struct oom_policy_what_if *what_if,
 			    u32 *verdict, u32 *duration)
 {
-	struct mem_cgroup *memcg_1, *memcg_2;
+	struct mem_cgroup *memcg_1, *memcg_2, *scope;
 	int err;
 
 	if (prog->expected_attach_type != BPF_OOM_POLICY)
 		return -EOPNOTSUPP;
 	if (kattr->test.data_out || kattr->test.data_size_out || !oom_test_ids_only(ctx))
 		return -EINVAL;
-	if (ctx->cgroup_id_1 == ctx->cgroup_id_2)
-		return -EINVAL;
 
-	memcg_1 = oom_policy_get_memcg(ctx->cgroup_id_1);
-	if (IS_ERR(memcg_1))
-		return PTR_ERR(memcg_1);
-	memcg_2 = oom_policy_get_memcg(ctx->cgroup_id_2);
-	if (IS_ERR(memcg_2)) {
-		mem_cgroup_put(memcg_1);
-		return PTR_ERR(memcg_2);
+	err = oom_test_get_two(ctx->cgroup_id_1, ctx->cgroup_id_2, &memcg_1, &memcg_2);
+	if (err)
+		return err;
+
+	scope = oom_test_get_scope(ctx->scope_id);
+	if (IS_ERR(scope)) {
+		err = PTR_ERR(scope);
+		goto out;
 	}
-
-	err = oom_test_compare_below(prog, kattr, ctx, memcg_1, memcg_2, what_if, verdict,
-				     duration);
-
+	if (oom_test_siblings(memcg_1, memcg_2, scope)) {
+		oom_policy_fill_ctx(ctx, scope, memcg_1, memcg_2, what_if);
+		err = oom_test_repeat(prog, ctx, kattr->test.repeat ?: 1, verdict,
+				      duration);
+	} else {
+		err = -EXDEV;
+	}
+	oom_test_put_scope(scope);
+out:
 	mem_cgroup_put(memcg_2);
 	mem_cgroup_put(memcg_1);
+	return err;
+}
+
+/* The verdict, or -errno; all of @pair is filled in but that. */
+static int oom_test_pair(struct bpf_prog *prog, struct mem_cgroup *scope,
+			 struct bpf_oom_pair *pair)
+{
+	struct mem_cgroup *memcg_1, *memcg_2;
+	struct bpf_oom_ctx ctx;
+	int ret;
+
+	*pair = (struct bpf_oom_pair) {
+		.cgroup_id_1 = pair->cgroup_id_1,
+		.cgroup_id_2 = pair->cgroup_id_2,
+	};
+	ret = oom_test_get_two(pair->cgroup_id_1, pair->cgroup_id_2, &memcg_1, &memcg_2);
+	if (ret)
+		return ret;
+
+	if (!oom_test_siblings(memcg_1, memcg_2, scope)) {
+		ret = -EXDEV;
+		goto out;
+	}
+
+	oom_policy_fill_ctx(&ctx, scope, memcg_1, memcg_2, NULL);
+	pair->usage_1 = ctx.usage_1;
+	pair->usage_2 = ctx.usage_2;
+	pair->swap_1 = ctx.swap_1;
+	pair->swap_2 = ctx.swap_2;
+	if (cgroup_is_populated(memcg_1->css.cgroup))
+		pair->flags |= BPF_OOM_PAIR_POPULATED_1;
+	if (cgroup_is_populated(memcg_2->css.cgroup))
+		pair->flags |= BPF_OOM_PAIR_POPULATED_2;
+
+	rcu_read_lock();
+	ret = bpf_prog_run_pin_on_cpu(prog, &ctx);
+	rcu_read_unlock();
+out:
+	mem_cgroup_put(memcg_2);
+	mem_cgroup_put(memcg_1);
+	return ret;
+}
+
+static int oom_test_pairs_below(struct bpf_prog *prog, const union bpf_attr *kattr,
+				struct mem_cgroup *scope)
+{
+	const struct bpf_oom_pair __user *in = u64_to_user_ptr(kattr->test.data_in);
+	struct bpf_oom_pair __user *out = u64_to_user_ptr(kattr->test.data_out);
+	u32 n = kattr->test.data_size_in / sizeof(*in);
+	struct bpf_oom_pair pair;
+
+	for (; n; n--, in++, out++) {
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+
+		if (copy_from_user(&pair, in, sizeof(pair)))
+			return -EFAULT;
+		pair.verdict = oom_test_pair(prog, scope, &pair);
+		if (copy_to_user(out, &pair, sizeof(pair)))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static int oom_test_pairs(struct bpf_prog *prog, const union bpf_attr *kattr,
+			  union bpf_attr __user *uattr, const struct bpf_oom_ctx *ctx,
+			  u32 *duration)
+{
+	u32 size = kattr->test.data_size_in;
+	struct mem_cgroup *scope;
+	u64 start;
+	int err;
+
+	if (prog->expected_attach_type != BPF_OOM_POLICY)
+		return -EOPNOTSUPP;
+	if (!size || size % sizeof(struct bpf_oom_pair) || kattr->test.repeat > 1 ||
+	    ctx->cgroup_id_1 || ctx->cgroup_id_2 || !oom_test_ids_only(ctx))
+		return -EINVAL;
+	if (kattr->test.data_size_out < size)
+		return -ENOSPC;
+
+	scope = oom_test_get_scope(ctx->scope_id);
+	if (IS_ERR(scope))
+		return PTR_ERR(scope);
+	start = ktime_get_ns();
+	err = oom_test_pairs_below(prog, kattr, scope);
+	*duration = min_t(u64, ktime_get_ns() - start, U32_MAX);
+	oom_test_put_scope(scope);
+	if (!err && put_user(size, &uattr->test.data_size_out))
+		err = -EFAULT;
 	return err;
 }
 
@@ -377,7 +480,10 @@ static int oom_test_live(struct bpf_prog *prog, const union bpf_attr *kattr,
  * for a shortage in the one of scope_id, or in the root: retval is the verdict, ctx_out
  * the context as the program left it, duration in ns per call. With BPF_F_TEST_OOM_CTX
  * they are compared by what else is in the context, whether there are such cgroups or
- * not. With BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed
+ * not. With BPF_F_TEST_OOM_PAIRS many pairs are compared like that, each with a verdict of
+ * its own: data_in and data_out are arrays of struct bpf_oom_pair, which may be the same,
+ * and duration is ns for all of it; of the context only scope_id counts, the cgroup ids
+ * are 0. With BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed
  * as if @prog were attached there: data_out is a struct bpf_oom_steps with its steps,
  * retval 0 or -errno (-ESRCH nobody to kill, -EBUSY a victim is dying), and ctx_out has
  * the victim as candidate 1. In the first and the last case data_in can have priorities
@@ -416,6 +522,9 @@ int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *ka
 		break;
 	case BPF_F_TEST_OOM_CTX:
 		err = oom_test_invented(prog, kattr, &ctx, &retval, &duration);
+		break;
+	case BPF_F_TEST_OOM_PAIRS:
+		err = oom_test_pairs(prog, kattr, uattr, &ctx, &duration);
 		break;
 	default:
 		err = -EINVAL;

@@ -59,6 +59,8 @@ enum bpf_oom_test_flags {
 	BPF_F_TEST_OOM_SELECT		= (1U << 16),
 	/* one comparison of two candidates that the caller has made up */
 	BPF_F_TEST_OOM_CTX		= (1U << 17),
+	/* many comparisons of live siblings at once */
+	BPF_F_TEST_OOM_PAIRS		= (1U << 18),
 };
 
 /* bpf_oom_priority.state; what memory.oom.priority of a cgroup says */
@@ -157,6 +159,28 @@ struct bpf_oom_step {
 	__u64 runner_id;	/* 0 if nobody lost to the winner */
 	__u64 winner_usage;	/* bytes */
 	__u64 runner_usage;	/* bytes */
+};
+
+/* bpf_oom_pair.flags */
+enum bpf_oom_pair_flags {
+	/* there are processes in the candidate or below it */
+	BPF_OOM_PAIR_POPULATED_1	= (1U << 0),
+	BPF_OOM_PAIR_POPULATED_2	= (1U << 1),
+};
+
+/*
+ * One of many comparisons: test.data_in and test.data_out are arrays of these. Of what
+ * goes in only the ids count; what comes out has all of it.
+ */
+struct bpf_oom_pair {
+	__u64 cgroup_id_1;
+	__u64 cgroup_id_2;
+	__u64 usage_1;		/* bytes */
+	__u64 usage_2;
+	__u64 swap_1;		/* bytes */
+	__u64 swap_2;
+	__s32 verdict;		/* BPF_OOM_*, or -errno as of a single comparison */
+	__u32 flags;		/* BPF_OOM_PAIR_* */
 };
 
 #endif /* _UAPI__LINUX_BPF_OOM_POLICY_H__ */
