@@ -13,6 +13,12 @@
 #ifndef _UAPI__LINUX_BPF_OOM_POLICY_H__
 #define _UAPI__LINUX_BPF_OOM_POLICY_H__
 
+/*
+ * vmlinux.h, made of the types of a kernel, has all of this: a program that needs it for
+ * other types includes it first, and this header to be read.
+ */
+#ifndef __VMLINUX_H__
+
 #include <linux/bpf.h>
 #include <linux/types.h>
 
@@ -182,5 +188,7 @@ struct bpf_oom_pair {
 	__s32 verdict;		/* BPF_OOM_*, or -errno as of a single comparison */
 	__u32 flags;		/* BPF_OOM_PAIR_* */
 };
+
+#endif /* __VMLINUX_H__ */
 
 #endif /* _UAPI__LINUX_BPF_OOM_POLICY_H__ */
