@@ -2,9 +2,11 @@
 /*
  * What the files of "bpftool oom" share. oom.c has the table of commands, and each
  * command is in a file of its name; oom_attach.c has also detach and replace. What
- * they stand on: oom_cgroup.c finds cgroups, oom_path.c their ids and paths, oom_link.c
- * links, oom_prog.c programs, oom_priority.c also priorities, oom_rehearse.c runs a
- * program to hear its verdict, and oom_text.c prints.
+ * they stand on: oom_cgroup.c finds cgroups, oom_path.c their ids and paths, and
+ * oom_child.c those below; oom_priority.c has also priorities, oom_link.c links, oom_pin.c
+ * where they are pinned, oom_prog.c programs and oom_global.c their variables;
+ * oom_rehearse.c runs a program to hear its verdict, oom_order.c puts siblings in an order
+ * by that, and oom_text.c prints.
  *
  * Functions that return int give 0 or more, or -1 with the reason already told
  * by oom_err(), unless they say otherwise.
@@ -12,6 +14,7 @@
 #ifndef __BPFTOOL_OOM_H
 #define __BPFTOOL_OOM_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,8 +54,12 @@ bool oom_path_below(const char *path, const char *above);
 bool oom_is_id(const char *arg);
 
 FILE *oom_cgroup_file(const char *path, const char *file, const char *mode);
+DIR *oom_cgroup_opendir(const char *path);
+bool oom_cgroup_is_leaf(const char *path);
 bool oom_cgroup_has(const char *path, const char *file);
-char *oom_only_child(const char *parent, __u64 *id);
+bool oom_cgroup_read(const char *path, const char *file, __u64 *value);
+__u64 oom_cgroup_number(const char *path, const char *file);
+char *oom_cgroup_group(const char *path, const char *scope);
 
 /* oom_priority.c. What memory.oom.priority says, or counts as. */
 struct oom_priority {
@@ -68,7 +75,7 @@ void oom_priority_done(void);
 void oom_json_priority(json_writer_t *wtr, const char *prefix,
 		       const struct oom_priority *priority);
 
-/* A child of a cgroup: what it holds, and why it would take no part. */
+/* oom_child.c. A child of a cgroup: what it holds, and why it would take no part. */
 struct oom_child {
 	char *path;
 	__u64 id;
@@ -79,11 +86,15 @@ struct oom_child {
 	const char *out;	/* NULL: it takes part */
 };
 
+extern const char * const oom_no_processes;
+extern const char * const oom_gone;
+
+char *oom_only_child(const char *parent, __u64 *id);
+
 int oom_children(const char *parent, struct oom_child **children);
 void oom_children_free(struct oom_child *children, int nr);
 bool oom_child_fill(struct oom_child *child);
-__u64 oom_cgroup_number(const char *path, const char *file);
-char *oom_cgroup_group(const char *path, const char *scope);
+void oom_child_check(struct oom_child *child);
 
 /* oom_link.c. A link; @path is NULL once it is detached, or if it is out of sight. */
 struct oom_policy {
@@ -110,13 +121,36 @@ struct oom_flag {
 
 extern const struct oom_flag oom_flags[OOM_NR_FLAGS];
 
+/* oom_show.c. What a link counts; @offset is in struct bpf_link_info. */
+struct oom_counter {
+	const char *name;
+	size_t offset;
+};
+
+const struct oom_counter *oom_counter_at(size_t i);
+
+/* oom_pin.c */
+#define OOM_BPF_FS	"/sys/fs/bpf"
+
+void oom_pin_name(const struct oom_cgroup *cgroup, __u32 attach_type, char *pin, size_t size);
+bool oom_pin_clear(const char *pin);
+
+/* oom_global.c */
+struct bpf_object;
+int oom_global_set(struct bpf_object *obj, const char *file, const char *text);
+
 /* oom_prog.c. A program as the user has named it. */
+#define OOM_MAX_SETS	32
+
 struct oom_prog_arg {
 	char **words;		/* one is a file, two are for prog_parse_fds() */
 	int nr_words;
+	const char *sets[OOM_MAX_SETS];		/* NAME=VALUE, of a file */
+	int nr_sets;
 };
 
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg);
+int oom_prog_parse_set(int *argc, char ***argv, struct oom_prog_arg *arg);
 void oom_explain_load(const char *what, int err, const char *log);
 
 /* How an object file is to be loaded. */
@@ -151,11 +185,28 @@ void oom_judge_close(struct oom_judge *judge);
 
 #define OOM_PRIORITY_MAP	"oom_priority"
 
-/* oom_rehearse.c. A command line that ends in [CGROUP] [with ...] [prog PROG]. */
-int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
-		   const struct oom_prog_arg **given);
+/* How much of many siblings is to be shown. */
+struct oom_view {
+	__u32 top;	/* 0: not said */
+	bool all;
+};
+
+int oom_view_rows(const struct oom_view *view, int levels, int others);
+
+/* oom_rehearse.c. A command line that ends in [CGROUP] and these, and perhaps "with". */
+enum oom_options {
+	OOM_OPT_PROG	= 1,
+	OOM_OPT_TOP	= 2,
+	OOM_OPT_ALL	= 4,
+	OOM_OPT_VIEW	= OOM_OPT_PROG | OOM_OPT_TOP | OOM_OPT_ALL,
+};
+
+int oom_parse_options(int argc, char **argv, struct oom_prog_arg *arg,
+		      const struct oom_prog_arg **given, struct oom_view *view,
+		      unsigned int options);
 int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
-		    struct oom_prog_arg *arg, const struct oom_prog_arg **given);
+		    struct oom_prog_arg *arg, const struct oom_prog_arg **given,
+		    struct oom_view *view, unsigned int options);
 
 int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_prog_arg *arg,
 		  __u32 attach_type);
@@ -163,6 +214,8 @@ void oom_judge_json(const struct oom_judge *judge);
 void oom_judge_plain(const struct oom_judge *judge);
 int oom_run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b);
 int oom_run_if_there(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b);
+int oom_run_pairs(const struct oom_judge *judge, struct bpf_oom_pair *pairs, int nr);
+bool oom_compares_cgroups(const struct oom_judge *judge);
 const char *oom_verdict_name(int verdict);
 struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_child *b);
 void oom_child_json(const struct oom_child *child);
@@ -174,10 +227,40 @@ enum oom_rehearsal {
 	OOM_REHEARSE_CHILDREN,	/* what is compared below a cgroup */
 };
 
+#define OOM_NR_CAVEATS	3
+
+void oom_find_caveats(const struct oom_policy *policy, const char *path,
+		      enum oom_rehearsal what, char **caveats);
 void oom_caveats_plain(const struct oom_policy *policy, const char *path,
 		       enum oom_rehearsal what);
 void oom_caveats_json(const struct oom_policy *policy, const char *path,
 		      enum oom_rehearsal what);
+
+/* oom_order.c. Siblings in the order in which they would die. */
+struct oom_order {
+	struct oom_child **list;	/* of those that take part */
+	int nr;
+	int nr_ranked;			/* the first of them; the others have no place */
+	const struct oom_child *abstained[2];	/* why, if so */
+	bool endless;			/* the verdicts do not lead to an order */
+};
+
+int oom_order(const struct oom_judge *judge, struct oom_child *children, int nr, int places,
+	      struct oom_order *order);
+void oom_order_free(struct oom_order *order);
+
+/* oom_victims.c. The victims of one OOM after the other, if nothing else changes. */
+struct oom_victim {
+	char *path;		/* the cgroup that dies */
+	__u64 id;
+	bool badness;		/* oom_badness() picks somewhere in it */
+};
+
+int oom_judge_below(struct oom_judge *judge, const struct oom_judge *at_scope,
+		    const struct oom_cgroup *scope, const char *path);
+int oom_victims(const struct oom_judge *judge, const struct oom_cgroup *scope,
+		struct oom_victim *victims, int max);
+void oom_victims_free(struct oom_victim *victims, int nr);
 
 /* The commands. */
 int oom_do_show(int argc, char **argv);
@@ -188,6 +271,12 @@ int oom_do_compare(int argc, char **argv);
 int oom_do_rank(int argc, char **argv);
 int oom_do_select(int argc, char **argv);
 int oom_do_check(int argc, char **argv);
+int oom_do_diff(int argc, char **argv);
+int oom_do_report(int argc, char **argv);
+int oom_do_metrics(int argc, char **argv);
+int oom_do_record(int argc, char **argv);
+int oom_do_log(int argc, char **argv);
+int oom_do_shadow(int argc, char **argv);
 int oom_do_priority(int argc, char **argv);
 int oom_do_monitor(int argc, char **argv);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * Cgroups as an operator names them: by ids, by paths from the root of cgroup v2 or
- * from its mount point on, and from a working directory that is a cgroup. And the
- * children of a cgroup with what they hold.
+ * from its mount point on, and from a working directory that is a cgroup. And
+ * what is in the files of a cgroup.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -233,11 +233,6 @@ FILE *oom_cgroup_file(const char *path, const char *file, const char *mode)
 	return f;
 }
 
-static FILE *open_file(const char *path, const char *file)
-{
-	return oom_cgroup_file(path, file, "re");
-}
-
 /**
  * oom_cgroup_has() - has a cgroup that file?
  * @path: of the cgroup
@@ -245,14 +240,43 @@ static FILE *open_file(const char *path, const char *file)
  */
 bool oom_cgroup_has(const char *path, const char *file)
 {
-	FILE *f = open_file(path, file);
+	FILE *f = oom_cgroup_file(path, file, "re");
 
 	if (f)
 		fclose(f);
 	return f;
 }
 
-static DIR *open_dir(const char *path)
+/**
+ * oom_cgroup_is_leaf() - has a cgroup no children?
+ * @path: of the cgroup
+ *
+ * By the links of its directory, one of which each child has: that takes no listing.
+ *
+ * Return: false if it cannot be told.
+ */
+bool oom_cgroup_is_leaf(const char *path)
+{
+	const int fd = oom_cgroup_open_at(path, "", O_PATH | O_DIRECTORY);
+	struct stat st;
+	bool leaf;
+
+	if (fd < 0)
+		return false;
+	leaf = !fstat(fd, &st) && st.st_nlink == 2;
+	close(fd);
+	return leaf;
+}
+
+/**
+ * oom_cgroup_opendir() - open the directory of a cgroup
+ * @path: from the root of cgroup v2
+ *
+ * Says nothing.
+ *
+ * Return: NULL with errno if it cannot be opened.
+ */
+DIR *oom_cgroup_opendir(const char *path)
 {
 	const int fd = oom_cgroup_open_at(path, "", O_RDONLY | O_DIRECTORY);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -262,9 +286,17 @@ static DIR *open_dir(const char *path)
 	return dir;
 }
 
-static bool read_number(const char *path, const char *file, __u64 *value)
+/**
+ * oom_cgroup_read() - the first number in a file of a cgroup
+ * @path: of the cgroup
+ * @file: its name
+ * @value: 0 if there is none
+ *
+ * Return: whether there is such a file with a number in it.
+ */
+bool oom_cgroup_read(const char *path, const char *file, __u64 *value)
 {
-	FILE *f = open_file(path, file);
+	FILE *f = oom_cgroup_file(path, file, "re");
 	bool found;
 
 	*value = 0;
@@ -286,7 +318,7 @@ __u64 oom_cgroup_number(const char *path, const char *file)
 {
 	__u64 value;
 
-	read_number(path, file, &value);
+	oom_cgroup_read(path, file, &value);
 	return value;
 }
 
@@ -314,242 +346,4 @@ char *oom_cgroup_group(const char *path, const char *scope)
 	}
 	free(at);
 	return group;
-}
-
-static bool is_populated(const char *path)
-{
-	FILE *f = open_file(path, "cgroup.events");
-	char key[32];
-	int value;
-
-	if (!f)
-		return false;
-	while (fscanf(f, "%31s %d", key, &value) == 2) {
-		if (!strcmp(key, "populated")) {
-			fclose(f);
-			return value;
-		}
-	}
-	fclose(f);
-	return false;
-}
-
-static bool is_killable(int pid)
-{
-	char path[64];
-	int adj = 0;
-	FILE *f;
-
-	if (pid <= 1)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	if (fscanf(f, "%d", &adj) != 1)
-		adj = 0;
-	fclose(f);
-	return adj != -1000;
-}
-
-/* Is there anybody in the cgroup or below it whom the OOM killer may take? */
-static bool has_killable(const char *path)
-{
-	FILE *f = open_file(path, "cgroup.procs");
-	struct dirent *entry;
-	bool found = false;
-	char *below;
-	DIR *dir;
-	int pid;
-
-	if (f) {
-		while (!found && fscanf(f, "%d", &pid) == 1)
-			found = is_killable(pid);
-		fclose(f);
-	}
-	if (found)
-		return true;
-
-	dir = open_dir(path);
-	while (!found && dir && (entry = readdir(dir))) {
-		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
-		    !strcmp(entry->d_name, ".."))
-			continue;
-		if (asprintf(&below, "%s/%s", path, entry->d_name) < 0)
-			break;
-		found = has_killable(below);
-		free(below);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-/* As bpf_mem_cgroup_freeable() does, from files that are up to date. */
-static __u64 freeable(const struct oom_child *child)
-{
-	FILE *f = open_file(child->path, "memory.stat");
-	__u64 outlives = 0, swapcached = 0, value;
-	char key[64];
-
-	if (!f)
-		return child->usage + child->swap;
-	while (fscanf(f, "%63s %llu", key, &value) == 2) {
-		if (!strcmp(key, "file") || !strcmp(key, "slab_reclaimable"))
-			outlives += value;
-		else if (!strcmp(key, "swapcached"))
-			swapcached = value;
-	}
-	fclose(f);
-	outlives -= swapcached < outlives ? swapcached : outlives;
-	return child->swap + child->usage -
-	       (outlives < child->usage ? outlives : child->usage);
-}
-
-/**
- * oom_child_fill() - see what a cgroup holds and whether it takes part
- * @child: has its path
- *
- * Return: false if it has no memory controller.
- */
-bool oom_child_fill(struct oom_child *child)
-{
-	if (!read_number(child->path, "memory.current", &child->usage))
-		return false;
-	read_number(child->path, "memory.swap.current", &child->swap);
-	oom_priority_of(child->path, child->id, &child->priority);
-	child->freeable = freeable(child);
-	child->out = NULL;
-	if (!is_populated(child->path))
-		child->out = "no processes";
-	else if (!has_killable(child->path))
-		child->out = "nobody to kill";
-	else if (child->priority.state == BPF_OOM_PRIORITY_MAX)
-		child->out = "never a candidate (memory.oom.priority is max)";
-	return true;
-}
-
-/**
- * oom_only_child() - the one child of a cgroup that has processes
- * @parent: path
- * @id: becomes the child's
- *
- * Return: its path, for free(); NULL if there is none, or more than one.
- */
-char *oom_only_child(const char *parent, __u64 *id)
-{
-	char *child = NULL, *below = NULL;
-	DIR *dir = open_dir(parent);
-	struct dirent *entry;
-	bool several = false;
-
-	while (dir && !several && (entry = readdir(dir))) {
-		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
-		    !strcmp(entry->d_name, ".."))
-			continue;
-		if (asprintf(&below, "%s/%s", parent, entry->d_name) < 0)
-			break;
-		if (!is_populated(below) || oom_cgroup_get_id(dirfd(dir), entry->d_name, id)) {
-			free(below);
-			continue;
-		}
-		several = child;
-		free(child);
-		child = below;
-	}
-	if (dir)
-		closedir(dir);
-	if (!several)
-		return child;
-	free(child);
-	return NULL;
-}
-
-static int compare_child_ids(const void *a, const void *b)
-{
-	const struct oom_child *child_a = a, *child_b = b;
-
-	if (child_a->id == child_b->id)
-		return 0;
-	return child_a->id < child_b->id ? -1 : 1;
-}
-
-/**
- * oom_children_free() - end of what oom_children() found
- * @children: may be NULL
- * @nr: how many; below 0 as 0
- */
-void oom_children_free(struct oom_child *children, int nr)
-{
-	while (nr-- > 0)
-		free(children[nr].path);
-	free(children);
-}
-
-static int add_child(struct oom_child **children, int *nr, int dir_fd,
-		     const char *parent, const char *name)
-{
-	struct oom_child *child;
-	void *more;
-
-	/* In steps of powers of two. */
-	if (!(*nr & (*nr - 1))) {
-		more = realloc(*children, (*nr ? *nr * 2 : 1) * sizeof(*child));
-		if (!more)
-			return -1;
-		*children = more;
-	}
-	child = &(*children)[*nr];
-	memset(child, 0, sizeof(*child));
-	if (oom_cgroup_get_id(dir_fd, name, &child->id))
-		return 0;	/* just removed */
-	if (asprintf(&child->path, "%s/%s", strcmp(parent, "/") ? parent : "", name) < 0)
-		return -1;
-	if (!oom_child_fill(child)) {
-		free(child->path);
-		return 0;
-	}
-	(*nr)++;
-	return 0;
-}
-
-/**
- * oom_children() - the children that have the memory controller
- * @parent: path
- * @children: for oom_children_free()
- *
- * They come in the order of their ids, which is the order in which they were made
- * and in which the kernel meets them.
- *
- * Return: how many, or -1 with the reason told.
- */
-int oom_children(const char *parent, struct oom_child **children)
-{
-	struct dirent *entry;
-	int nr = 0;
-	DIR *dir;
-
-	*children = NULL;
-	dir = open_dir(parent);
-	if (!dir && errno == ENOENT)
-		return 0;
-	if (!dir) {
-		oom_err("cannot list cgroup %s: %s", parent, strerror(errno));
-		return -1;
-	}
-	while ((entry = readdir(dir))) {
-		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
-		    !strcmp(entry->d_name, ".."))
-			continue;
-		if (add_child(children, &nr, dirfd(dir), parent, entry->d_name)) {
-			oom_err("mem alloc failed");
-			oom_children_free(*children, nr);
-			closedir(dir);
-			return -1;
-		}
-	}
-	closedir(dir);
-	if (nr)
-		qsort(*children, nr, sizeof(**children), compare_child_ids);
-	return nr;
 }

@@ -2,12 +2,19 @@
 /*
  * "check": contradictions of a policy among the siblings that there are: pairs whose
  * verdict depends on the order, and triples that go round in a circle.
+ *
+ * Of many siblings some are looked at, evenly spread, unless all are asked for: then
+ * circles are found by counting who dies before how many, as looking at each triple of
+ * 10,000 would take years.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <linux/bpf_oom_policy.h>
 
@@ -17,6 +24,15 @@
 
 /* How often a contradiction must show again: usage changes from call to call. */
 #define CONFIRMATIONS	3
+
+/* Among more siblings, that many are looked at: the work is that of its square. */
+#define MAX_SIBLINGS	64
+
+/* So many contradictions are named, and of so many siblings all triples looked at. */
+#define MAX_NAMED	1000
+#define MAX_TRIPLES_OF	200
+
+#define PROGRESS_NS	1000000000LL
 
 /* A contradiction of the program: two siblings, or three in a circle. */
 struct offence {
@@ -30,6 +46,7 @@ struct level {
 	char prog_name[MAX_PROG_FULL_NAME];
 	__u32 prog_id;
 	int children;
+	int compared;		/* of them */
 	unsigned long long pairs;
 	unsigned long long triples;
 };
@@ -43,7 +60,38 @@ struct inquiry {
 	int nr_levels;
 	struct offence *offences;
 	int nr_offences;
+	unsigned long long found;	/* more than are named */
+	bool all;
+	unsigned long long pairs;	/* so far */
+	long long told_ns;		/* when progress was told last, or it began */
+	bool told;
 };
+
+static long long now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+/* For whoever waits at a terminal; @end: it is over. */
+static void tell_progress(struct inquiry *q, bool end)
+{
+	if (!isatty(STDERR_FILENO) || json_output)
+		return;
+	if (end) {
+		if (q->told)
+			fprintf(stderr, "\r%60s\r", "");
+		return;
+	}
+	if (now_ns() - q->told_ns < PROGRESS_NS)
+		return;
+	q->told_ns = now_ns();
+	q->told = true;
+	fprintf(stderr, "\rchecking: %d cgroups, %llu pairs, %llu contradictions ",
+		q->nr_levels, q->pairs, q->found);
+}
 
 static int mirrored(int verdict)
 {
@@ -72,6 +120,8 @@ static int add_offence(struct inquiry *q, int nr, struct oom_child **child, cons
 	struct offence *more, *offence;
 	int i;
 
+	if (++q->found > MAX_NAMED)
+		return 0;
 	more = grow(q->offences, q->nr_offences, sizeof(*more));
 	if (!more)
 		return -1;
@@ -128,54 +178,116 @@ static int is_circle(const struct oom_judge *judge, struct oom_child **c)
 	return 1;
 }
 
-static int check_pairs(struct inquiry *q, struct oom_child *children, int nr,
-		       signed char *before)
+/* The siblings of one level, and who of two dies before the other. */
+struct siblings {
+	struct oom_child **child;
+	int nr;
+	signed char *before;
+	struct bpf_oom_pair *pairs;
+};
+
+static bool before(const struct siblings *s, int i, int j)
 {
-	struct oom_child *first;
-	int i, j, verdict[2], ret;
+	return s->before[(size_t)i * s->nr + j];
+}
 
-	for (i = 0; i < nr; i++) {
-		for (j = i + 1; j < nr; j++) {
-			struct oom_child *pair[] = { &children[i], &children[j] };
+/* One of them with all that come behind it, both ways round. */
+static int check_row(struct inquiry *q, struct siblings *s, int i)
+{
+	struct oom_child *first, *a = s->child[i], *b;
+	int j, n = 0, verdict[2], ret;
 
-			ret = is_asymmetric(&q->judge, pair[0], pair[1], verdict);
+	for (j = i + 1; j < s->nr; j++) {
+		s->pairs[n].cgroup_id_1 = a->id;
+		s->pairs[n++].cgroup_id_2 = s->child[j]->id;
+		s->pairs[n].cgroup_id_1 = s->child[j]->id;
+		s->pairs[n++].cgroup_id_2 = a->id;
+	}
+	if (oom_run_pairs(&q->judge, s->pairs, n))
+		return -1;
+	for (j = i + 1, n = 0; j < s->nr; j++, n += 2) {
+		struct oom_child *pair[] = { a, s->child[j] };
+
+		b = s->child[j];
+		q->pairs++;
+		verdict[0] = s->pairs[n].verdict;
+		verdict[1] = s->pairs[n + 1].verdict;
+		if (verdict[0] < 0 || verdict[1] < 0)
+			continue;	/* one has gone */
+		if (verdict[0] != mirrored(verdict[1])) {
+			ret = is_asymmetric(&q->judge, a, b, verdict);
 			if (ret < 0 || (ret && add_offence(q, 2, pair, verdict)))
 				return -1;
-			first = oom_dies_first(verdict[0], pair[0], pair[1]);
-			before[(size_t)i * nr + j] = first == pair[0];
-			before[(size_t)j * nr + i] = first == pair[1];
 		}
+		a->usage = s->pairs[n].usage_1;
+		a->swap = s->pairs[n].swap_1;
+		b->usage = s->pairs[n].usage_2;
+		b->swap = s->pairs[n].swap_2;
+		first = oom_dies_first(verdict[0], a, b);
+		s->before[(size_t)i * s->nr + j] = first == a;
+		s->before[(size_t)j * s->nr + i] = first == b;
 	}
+	tell_progress(q, false);
 	return 0;
 }
 
-static int check_triples(struct inquiry *q, struct oom_child *children, int nr,
-			 const signed char *before)
+static int check_three(struct inquiry *q, struct siblings *s, int i, int j, int k)
 {
-	int i, j, k, ret;
+	struct oom_child *c[] = { s->child[i], s->child[j], s->child[k] };
+	int ret;
 
-#define BEFORE(a, b)	before[(size_t)(a) * nr + (b)]
-	for (i = 0; i < nr; i++) {
-		for (j = i + 1; j < nr; j++) {
-			for (k = j + 1; k < nr; k++) {
-				struct oom_child *c[] = {
-					&children[i], &children[j], &children[k],
-				};
-
-				if (BEFORE(j, i) && BEFORE(k, j) && BEFORE(i, k)) {
-					c[1] = &children[k];
-					c[2] = &children[j];
-				} else if (!BEFORE(i, j) || !BEFORE(j, k) || !BEFORE(k, i)) {
-					continue;
-				}
-				ret = is_circle(&q->judge, c);
-				if (ret < 0 || (ret && add_offence(q, 3, c, NULL)))
-					return -1;
-			}
-		}
+	if (before(s, j, i) && before(s, k, j) && before(s, i, k)) {
+		c[1] = s->child[k];
+		c[2] = s->child[j];
+	} else if (!before(s, i, j) || !before(s, j, k) || !before(s, k, i)) {
+		return 0;
 	}
-#undef BEFORE
+	ret = is_circle(&q->judge, c);
+	return ret < 0 || (ret && add_offence(q, 3, c, NULL)) ? -1 : 0;
+}
+
+static int check_triples(struct inquiry *q, struct siblings *s)
+{
+	int i, j, k;
+
+	for (i = 0; i < s->nr; i++)
+		for (j = i + 1; j < s->nr; j++)
+			for (k = j + 1; k < s->nr; k++)
+				if (check_three(q, s, i, j, k))
+					return -1;
 	return 0;
+}
+
+/*
+ * Without a circle, whoever dies before another also dies before more of them. Where
+ * that is not so, there is a third one to make a circle of it.
+ */
+static int check_circles(struct inquiry *q, struct siblings *s)
+{
+	int *wins, i, j, k, err = 0;
+
+	wins = calloc(s->nr, sizeof(*wins));
+	if (!wins) {
+		oom_err("mem alloc failed");
+		return -1;
+	}
+	for (i = 0; i < s->nr; i++)
+		for (j = 0; j < s->nr; j++)
+			wins[i] += before(s, i, j);
+	for (i = 0; i < s->nr && !err; i++) {
+		for (j = 0; j < s->nr && !err; j++) {
+			if (!before(s, i, j) || wins[i] > wins[j])
+				continue;
+			for (k = 0; k < s->nr; k++)
+				if (before(s, j, k) && before(s, k, i))
+					break;
+			if (k < s->nr)
+				err = check_three(q, s, i, j, k);
+		}
+		tell_progress(q, false);
+	}
+	free(wins);
+	return err;
 }
 
 /* 1: @q->judge is the one that rules there; 0: nobody does. */
@@ -200,12 +312,9 @@ static int check_judge(struct inquiry *q, const char *path)
 	return 1;
 }
 
-static int check_level(struct inquiry *q, const char *parent, struct oom_child *children,
-		       int nr)
+static int start_level(struct inquiry *q, const char *parent, int nr, int compared)
 {
-	signed char *before;
 	struct level *more;
-	int err;
 
 	more = grow(q->levels, q->nr_levels, sizeof(*more));
 	if (!more)
@@ -217,18 +326,38 @@ static int check_level(struct inquiry *q, const char *parent, struct oom_child *
 	more->prog_id = q->judge.id;
 	snprintf(more->prog_name, sizeof(more->prog_name), "%s", q->judge.name);
 	more->children = nr;
-	more->pairs = (unsigned long long)nr * (nr - 1) / 2;
-	more->triples = more->pairs * (nr > 2 ? nr - 2 : 0) / 3;
+	more->compared = compared;
+	more->pairs = (unsigned long long)compared * (compared - 1) / 2;
+	more->triples = more->pairs * (compared > 2 ? compared - 2 : 0) / 3;
+	return 0;
+}
 
-	before = calloc(nr ?: 1, nr ?: 1);
-	if (!before) {
-		oom_err("mem alloc failed");
+static int check_level(struct inquiry *q, const char *parent, struct oom_child *children,
+		       int nr)
+{
+	const int compared = q->all || nr <= MAX_SIBLINGS ? nr : MAX_SIBLINGS;
+	struct siblings s = { .nr = compared };
+	int i, err = -1;
+
+	if (start_level(q, parent, nr, compared))
 		return -1;
+	s.child = calloc(s.nr, sizeof(*s.child));
+	s.pairs = calloc(s.nr, 2 * sizeof(*s.pairs));
+	s.before = calloc(s.nr, s.nr);
+	if (!s.child || !s.pairs || !s.before) {
+		oom_err("mem alloc failed");
+		goto out;
 	}
-	err = check_pairs(q, children, nr, before);
+	for (i = 0; i < s.nr; i++)
+		s.child[i] = &children[(long long)i * nr / s.nr];
+	for (i = 0, err = 0; i < s.nr && !err; i++)
+		err = check_row(q, &s, i);
 	if (!err)
-		err = check_triples(q, children, nr, before);
-	free(before);
+		err = s.nr <= MAX_TRIPLES_OF ? check_triples(q, &s) : check_circles(q, &s);
+out:
+	free(s.child);
+	free(s.pairs);
+	free(s.before);
 	return err;
 }
 
@@ -255,9 +384,11 @@ static int check_tree(struct inquiry *q, const char *parent)
 
 static void level_plain(const struct level *level)
 {
-	oom_printf("%s: %d children (pairs: %llu, triples: %llu), compared by %s (prog id %u)\n",
-		   level->parent, level->children, level->pairs, level->triples,
-		   level->prog_name, level->prog_id);
+	oom_printf("%s: %d children", level->parent, level->children);
+	if (level->compared < level->children)
+		oom_printf(", %d of them looked at", level->compared);
+	oom_printf(" (pairs: %llu, triples: %llu), compared by %s (prog id %u)\n", level->pairs,
+		   level->triples, level->prog_name, level->prog_id);
 }
 
 static void offence_plain(const struct offence *o)
@@ -283,6 +414,7 @@ static const struct oom_policy *policy_of_scope(const struct inquiry *q)
 static void check_plain(const struct inquiry *q)
 {
 	unsigned long long pairs = 0, triples = 0;
+	bool sampled = false;
 	int i;
 
 	oom_caveats_plain(policy_of_scope(q), q->scope.path, OOM_REHEARSE_CHILDREN);
@@ -293,13 +425,18 @@ static void check_plain(const struct inquiry *q)
 		const struct level *level = &q->levels[i];
 
 		level_plain(level);
+		sampled = sampled || level->compared < level->children;
 		pairs += level->pairs;
 		triples += level->triples;
 	}
 	for (i = 0; i < q->nr_offences; i++)
 		offence_plain(&q->offences[i]);
-	oom_printf("contradictions: %d (pairs: %llu, triples: %llu)\n", q->nr_offences, pairs,
+	if (q->found > MAX_NAMED)
+		oom_printf("... and so on\n");
+	oom_printf("contradictions: %llu (pairs: %llu, triples: %llu)\n", q->found, pairs,
 		   triples);
+	if (sampled)
+		oom_printf("not all were looked at: 'all' does\n");
 }
 
 static void offences_json(const struct inquiry *q, int nr, const char *name)
@@ -348,11 +485,13 @@ static void check_json(const struct inquiry *q)
 		jsonw_string_field(json_wtr, "prog_name", level->prog_name);
 		jsonw_uint_field(json_wtr, "prog_id", level->prog_id);
 		jsonw_int_field(json_wtr, "children", level->children);
+		jsonw_int_field(json_wtr, "looked_at", level->compared);
 		jsonw_lluint_field(json_wtr, "pairs", level->pairs);
 		jsonw_lluint_field(json_wtr, "triples", level->triples);
 		jsonw_end_object(json_wtr);
 	}
 	jsonw_end_array(json_wtr);
+	jsonw_lluint_field(json_wtr, "contradictions", q->found);
 	offences_json(q, 2, "not_antisymmetric");
 	offences_json(q, 3, "not_transitive");
 	jsonw_end_object(json_wtr);
@@ -395,14 +534,19 @@ static int check_policies(const char *path)
 int oom_do_check(int argc, char **argv)
 {
 	struct inquiry q = { .judge = { .fd = -1, .priorities = -1 } };
+	struct oom_view view = {};
 	struct oom_prog_arg arg;
 	int err;
 
-	if (oom_parse_scope(argc, argv, &q.scope, &arg, &q.given))
+	if (oom_parse_scope(argc, argv, &q.scope, &arg, &q.given, &view,
+			    OOM_OPT_PROG | OOM_OPT_ALL))
 		return -1;
+	q.all = view.all;
+	q.told_ns = now_ns();
 	err = q.given ? 0 : check_policies(q.scope.path);
 	if (!err)
 		err = check_tree(&q, q.scope.path);
+	tell_progress(&q, true);
 	if (!err) {
 		if (json_output)
 			check_json(&q);

@@ -180,7 +180,7 @@ int oom_do_compare(int argc, char **argv)
 		oom_err("compare wants two cgroups");
 		return -1;
 	}
-	if (oom_parse_prog(argc - 2, argv + 2, &arg, &given) ||
+	if (oom_parse_options(argc - 2, argv + 2, &arg, &given, NULL, OOM_OPT_PROG) ||
 	    oom_cgroup_parse(argv[0], &pair.asked[0]) ||
 	    oom_cgroup_parse(argv[1], &pair.asked[1]) || find_siblings(&pair) ||
 	    oom_judge_for(&pair.judge, pair.parent, given, BPF_OOM_POLICY))

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * "rank": the children of a cgroup in the order in which they would die, by one
- * tournament for each place.
+ * "rank": the children of a cgroup in the order in which they would die. What takes time
+ * with many of them, whether there is anybody to kill in one, is looked at for those only
+ * that are shown.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,65 +17,86 @@
 #include "oom.h"
 
 #define MIN_WIDTH	12	/* of a column of numbers */
+#define OTHER_LINES	5	/* on a screen: the head, what is not shown, the prompt */
+
+/* So many tournaments are played if a program abstains now and then. */
+#define MAX_TOURNAMENTS	50
 
 struct ranking {
 	struct oom_cgroup scope;
 	struct oom_judge judge;
 	struct oom_child *children;
 	int nr;
-	struct oom_child **order;	/* those that take part, the first to die first */
-	int nr_eligible;
-	int nr_ranked;
-	const struct oom_child *abstained[2];	/* from here on there is no order */
+	struct oom_order order;
+	struct oom_child **shown;	/* in this order; the first of them have places */
+	int nr_shown;
+	int nr_places;
+	int nr_left;			/* that are not shown */
 };
 
-/* One tournament among those not ranked yet, as the kernel would hold it. */
-static int rank_next(struct ranking *r)
+static bool room(const struct ranking *r, int rows)
 {
-	struct oom_child *best, *first;
-	int i, at = r->nr_ranked, verdict;
-
-	best = r->order[at];
-	for (i = at + 1; i < r->nr_eligible; i++) {
-		verdict = oom_run(&r->judge, best, r->order[i]);
-		if (verdict < 0)
-			return -1;
-		first = oom_dies_first(verdict, best, r->order[i]);
-		if (!first) {
-			r->abstained[0] = best;
-			r->abstained[1] = r->order[i];
-			return 0;
-		}
-		if (first != best) {
-			best = first;
-			at = i;
-		}
-	}
-	/* The others stay in the order in which the kernel meets them. */
-	memmove(&r->order[r->nr_ranked + 1], &r->order[r->nr_ranked],
-		(at - r->nr_ranked) * sizeof(*r->order));
-	r->order[r->nr_ranked++] = best;
-	return 0;
+	return r->nr_shown < rows;
 }
 
-static int rank(struct ranking *r)
+/* Those with a place come first, until there is no more room. */
+static void show_places(struct ranking *r, int rows, struct oom_child **out, int *nr_out)
+{
+	struct oom_child *child;
+	int i;
+
+	for (i = 0; i < r->order.nr_ranked && room(r, rows); i++) {
+		child = r->order.list[i];
+		oom_child_check(child);
+		if (child->out)
+			out[(*nr_out)++] = child;
+		else
+			r->shown[r->nr_shown++] = child;
+	}
+	r->nr_places = r->nr_shown;
+	for (; i < r->order.nr && room(r, rows); i++) {
+		child = r->order.list[i];
+		oom_child_check(child);
+		r->shown[r->nr_shown++] = child;
+	}
+}
+
+/* Then those that take no part, in the order of their ids. */
+static void show_others(struct ranking *r, int rows, struct oom_child **out, int nr_out)
 {
 	int i;
 
+	for (i = 0; i < nr_out && room(r, rows); i++)
+		r->shown[r->nr_shown++] = out[i];
+	for (i = 0; i < r->nr && room(r, rows); i++)
+		if (r->children[i].out == oom_no_processes) {
+			oom_child_check(&r->children[i]);
+			r->shown[r->nr_shown++] = &r->children[i];
+		}
+}
+
+static int rank(struct ranking *r, int rows)
+{
+	const int places = rows < MAX_TOURNAMENTS ? rows : MAX_TOURNAMENTS;
+	struct oom_child **out;
+	int i, nr_out = 0;
+
 	r->nr = oom_children(r->scope.path, &r->children);
-	if (r->nr < 0)
+	if (r->nr < 0 || oom_order(&r->judge, r->children, r->nr, places, &r->order))
 		return -1;
-	r->order = calloc(r->nr ?: 1, sizeof(*r->order));
-	if (!r->order) {
+	r->shown = calloc(r->nr ?: 1, sizeof(*r->shown));
+	out = calloc(r->nr ?: 1, sizeof(*out));
+	if (!r->shown || !out) {
 		oom_err("mem alloc failed");
+		free(out);
 		return -1;
 	}
+	show_places(r, rows, out, &nr_out);
+	show_others(r, rows, out, nr_out);
+	free(out);
 	for (i = 0; i < r->nr; i++)
-		if (!r->children[i].out)
-			r->order[r->nr_eligible++] = &r->children[i];
-	while (r->nr_ranked < r->nr_eligible && !r->abstained[0])
-		if (rank_next(r))
-			return -1;
+		r->nr_left += r->children[i].out != oom_gone;
+	r->nr_left -= r->nr_shown;
 	return 0;
 }
 
@@ -83,9 +106,9 @@ static int priority_width(const struct ranking *r)
 	int width = MIN_WIDTH, i, n;
 	bool any = false;
 
-	for (i = 0; i < r->nr; i++) {
-		any |= r->children[i].priority.state != BPF_OOM_PRIORITY_UNSET;
-		n = strlen(oom_priority_text(&r->children[i].priority));
+	for (i = 0; i < r->nr_shown; i++) {
+		any |= r->shown[i]->priority.state != BPF_OOM_PRIORITY_UNSET;
+		n = strlen(oom_priority_text(&r->shown[i]->priority));
 		width = n > width ? n : width;
 	}
 	return any ? width : 0;
@@ -104,13 +127,18 @@ static void rank_line(const struct oom_child *child, int place, int width)
 	oom_printf("  %s%s%s\n", child->path, child->out ? ": " : "", child->out ?: "");
 }
 
+static int place_of(const struct ranking *r, int i)
+{
+	return i < r->nr_places ? i + 1 : 0;
+}
+
 static void rank_plain(const struct ranking *r)
 {
 	const int width = priority_width(r);
 	int i;
 
 	oom_caveats_plain(r->judge.policy, r->scope.path, OOM_REHEARSE_CHILDREN);
-	if (!r->nr) {
+	if (!r->nr_shown && !r->nr_left) {
 		oom_printf("%s is a leaf: no cgroup below it has the memory controller\n",
 			   r->scope.path);
 		return;
@@ -122,14 +150,16 @@ static void rank_plain(const struct ranking *r)
 	if (width)
 		oom_printf(" %*s", width, "PRIORITY");
 	oom_printf("  CGROUP\n");
-	for (i = 0; i < r->nr_eligible; i++)
-		rank_line(r->order[i], i < r->nr_ranked ? i + 1 : 0, width);
-	for (i = 0; i < r->nr; i++)
-		if (r->children[i].out)
-			rank_line(&r->children[i], 0, width);
-	if (r->abstained[0])
+	for (i = 0; i < r->nr_shown; i++)
+		rank_line(r->shown[i], place_of(r, i), width);
+	if (r->nr_left)
+		oom_printf("%d more are not shown: 'all' shows them\n", r->nr_left);
+	if (r->order.abstained[0])
 		oom_printf("abstains between %s and %s: oom_badness() picks below %s\n",
-			   r->abstained[0]->path, r->abstained[1]->path, r->scope.path);
+			   r->order.abstained[0]->path, r->order.abstained[1]->path,
+			   r->scope.path);
+	if (r->order.endless)
+		oom_printf("contradicts itself, so that this is not an order: see 'check'\n");
 }
 
 static void rank_child_json(const struct oom_child *child, int place)
@@ -153,17 +183,16 @@ static void rank_json(const struct ranking *r)
 	oom_judge_json(&r->judge);
 	jsonw_name(json_wtr, "children");
 	jsonw_start_array(json_wtr);
-	for (i = 0; i < r->nr_eligible; i++)
-		rank_child_json(r->order[i], i < r->nr_ranked ? i + 1 : 0);
-	for (i = 0; i < r->nr; i++)
-		if (r->children[i].out)
-			rank_child_json(&r->children[i], 0);
+	for (i = 0; i < r->nr_shown; i++)
+		rank_child_json(r->shown[i], place_of(r, i));
 	jsonw_end_array(json_wtr);
-	if (r->abstained[0]) {
+	jsonw_int_field(json_wtr, "not_shown", r->nr_left);
+	jsonw_bool_field(json_wtr, "contradictory", r->order.endless);
+	if (r->order.abstained[0]) {
 		jsonw_name(json_wtr, "abstains_between");
 		jsonw_start_array(json_wtr);
 		for (i = 0; i < 2; i++)
-			jsonw_string(json_wtr, r->abstained[i]->path);
+			jsonw_string(json_wtr, r->order.abstained[i]->path);
 		jsonw_end_array(json_wtr);
 	}
 	jsonw_end_object(json_wtr);
@@ -172,21 +201,23 @@ static void rank_json(const struct ranking *r)
 int oom_do_rank(int argc, char **argv)
 {
 	const struct oom_prog_arg *given;
+	struct oom_view view = {};
 	struct oom_prog_arg arg;
 	struct ranking r = {};
 	int err = -1;
 
-	if (oom_parse_scope(argc, argv, &r.scope, &arg, &given))
+	if (oom_parse_scope(argc, argv, &r.scope, &arg, &given, &view, OOM_OPT_VIEW))
 		return -1;
 	if (!oom_judge_for(&r.judge, r.scope.path, given, BPF_OOM_POLICY)) {
-		err = rank(&r);
+		err = rank(&r, oom_view_rows(&view, 1, OTHER_LINES));
 		if (!err && json_output)
 			rank_json(&r);
 		else if (!err)
 			rank_plain(&r);
 		oom_judge_close(&r.judge);
 	}
-	free(r.order);
+	free(r.shown);
+	oom_order_free(&r.order);
 	oom_children_free(r.children, r.nr);
 	oom_cgroup_free(&r.scope);
 	return err;

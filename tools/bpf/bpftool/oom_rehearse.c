@@ -76,53 +76,101 @@ int oom_judge_for(struct oom_judge *judge, const char *path, const struct oom_pr
 	return err;
 }
 
-/**
- * oom_parse_prog() - [with PATH=PRIORITY ...] [prog PROG] at the end of a command line
- * @argc: words that are left
- * @argv: those words
- * @arg: room for it
- * @given: @arg, or NULL if there is none
- *
- * Return: 0, or -1 with the reason told.
- */
-int oom_parse_prog(int argc, char **argv, struct oom_prog_arg *arg,
-		   const struct oom_prog_arg **given)
+static int parse_top(int *argc, char ***argv, struct oom_view *view)
 {
-	*given = NULL;
-	if (oom_parse_with(&argc, &argv))
-		return -1;
-	if (!argc)
-		return 0;
-	if (strcmp(*argv, "prog")) {
-		oom_err("what is '%s'? the options here are with and prog", *argv);
+	if (*argc < 2) {
+		oom_err("'top' wants a number of cgroups");
 		return -1;
 	}
-	argc--;
-	argv++;
-	if (oom_prog_parse(&argc, &argv, arg))
+	if (oom_parse_u32(argc, argv, &view->top, "number of cgroups"))
 		return -1;
-	*given = arg;
-	return argc ? oom_bad_arg(*argv) : 0;
+	if (view->top)
+		return 0;
+	oom_err("a number of cgroups is 1 or more");
+	return -1;
+}
+
+static const char *words_of(unsigned int options)
+{
+	switch (options) {
+	case OOM_OPT_PROG:
+		return "the options here are with and prog";
+	case OOM_OPT_PROG | OOM_OPT_ALL:
+		return "the options here are with, prog and all";
+	default:
+		return "the options here are with, prog, top and all";
+	}
 }
 
 /**
- * oom_parse_scope() - [CGROUP] [with PATH=PRIORITY ...] [prog PROG] at the end of it
+ * oom_parse_options() - [with PATH=PRIORITY ...] [prog PROG] [top NUMBER | all]
+ * @argc: words that are left
+ * @argv: those words
+ * @arg: room for the program
+ * @given: @arg, or NULL if there is none
+ * @view: how much is to be shown; NULL unless there are such options
+ * @options: OOM_OPT_*
+ *
+ * Return: 0, or -1 with the reason told.
+ */
+int oom_parse_options(int argc, char **argv, struct oom_prog_arg *arg,
+		      const struct oom_prog_arg **given, struct oom_view *view,
+		      unsigned int options)
+{
+	*given = NULL;
+	while (argc) {
+		if (!strcmp(*argv, "prog") && !*given) {
+			argc--;
+			argv++;
+			if (oom_prog_parse(&argc, &argv, arg))
+				return -1;
+			*given = arg;
+		} else if (!strcmp(*argv, "with")) {
+			if (oom_parse_with(&argc, &argv))
+				return -1;
+		} else if (options & OOM_OPT_TOP && !strcmp(*argv, "top") && !view->all) {
+			if (parse_top(&argc, &argv, view))
+				return -1;
+		} else if (options & OOM_OPT_ALL && !strcmp(*argv, "all") && !view->top) {
+			view->all = true;
+			argc--;
+			argv++;
+		} else {
+			oom_err("what is '%s'? %s", *argv, words_of(options));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static bool is_option(const char *word, unsigned int options)
+{
+	return !strcmp(word, "prog") || !strcmp(word, "with") ||
+	       (options & OOM_OPT_TOP && !strcmp(word, "top")) ||
+	       (options & OOM_OPT_ALL && !strcmp(word, "all"));
+}
+
+/**
+ * oom_parse_scope() - [CGROUP] and options at the end of a command line
  * @argc: words that are left
  * @argv: those words
  * @scope: the root if it is left out; oom_cgroup_free() ends it
  * @arg: room for the program
  * @given: @arg, or NULL if there is none
+ * @view: as of oom_parse_options()
+ * @options: likewise
  *
  * Return: 0, or -1 with the reason told.
  */
 int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
-		    struct oom_prog_arg *arg, const struct oom_prog_arg **given)
+		    struct oom_prog_arg *arg, const struct oom_prog_arg **given,
+		    struct oom_view *view, unsigned int options)
 {
 	const char *path = "/";
 
-	if (argc && strcmp(*argv, "prog") && strcmp(*argv, "with"))
+	if (argc && !is_option(*argv, options))
 		path = GET_ARG();
-	if (oom_parse_prog(argc, argv, arg, given))
+	if (oom_parse_options(argc, argv, arg, given, view, options))
 		return -1;
 	return oom_cgroup_parse(path, scope);
 }
@@ -227,6 +275,95 @@ int oom_run_if_there(const struct oom_judge *judge, struct oom_child *a, struct 
 	return told(judge, verdict, a, b);
 }
 
+/* What the kernel is told to suppose has the place of the pairs: one after the other. */
+static int run_supposed(const struct oom_judge *judge, struct bpf_oom_pair *pairs, int nr)
+{
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		struct oom_child a = { .id = pairs[i].cgroup_id_1 };
+		struct oom_child b = { .id = pairs[i].cgroup_id_2 };
+
+		pairs[i].verdict = ask(judge, &a, &b);
+		if (pairs[i].verdict == -EOPNOTSUPP || pairs[i].verdict == -EPERM) {
+			explain_compare(judge, -pairs[i].verdict, "the root", "the root");
+			return -1;
+		}
+		pairs[i].usage_1 = a.usage;
+		pairs[i].usage_2 = b.usage;
+		pairs[i].swap_1 = a.swap;
+		pairs[i].swap_2 = b.swap;
+		/* Which is looked at when they are shown. */
+		pairs[i].flags = BPF_OOM_PAIR_POPULATED_1 | BPF_OOM_PAIR_POPULATED_2;
+	}
+	return 0;
+}
+
+/* What one call to the kernel takes: a signal waits for no more than that. */
+#define PAIRS_AT_ONCE	16384
+
+/**
+ * oom_run_pairs() - let a program compare many pairs
+ * @judge: the program
+ * @pairs: have the ids; the rest is filled in
+ * @nr: how many
+ *
+ * That one of two is gone is in the verdict of that pair, as -errno.
+ *
+ * Return: 0, or -1 with the reason told.
+ */
+int oom_run_pairs(const struct oom_judge *judge, struct bpf_oom_pair *pairs, int nr)
+{
+	const struct bpf_oom_priority *supposed;
+	struct bpf_oom_ctx ctx = {};
+	int i, n, err;
+
+	if (oom_priority_supposed(&supposed))
+		return run_supposed(judge, pairs, nr);
+	for (i = 0; i < nr; i += n) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+		n = nr - i < PAIRS_AT_ONCE ? nr - i : PAIRS_AT_ONCE;
+		opts.ctx_in = &ctx;
+		opts.ctx_size_in = sizeof(ctx);
+		opts.data_in = &pairs[i];
+		opts.data_out = &pairs[i];
+		opts.data_size_in = n * sizeof(*pairs);
+		opts.data_size_out = n * sizeof(*pairs);
+		opts.flags = BPF_F_TEST_OOM_PAIRS;
+		err = bpf_prog_test_run_opts(judge->fd, &opts);
+		if (err == -EOPNOTSUPP) {
+			oom_err("%s (prog id %u) compares processes, not cgroups", judge->name,
+				judge->id);
+			return -1;
+		}
+		if (err) {
+			oom_explain_test_run(judge, -err, "the root");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/**
+ * oom_compares_cgroups() - what a program compares
+ * @judge: the program
+ *
+ * The kernel does not tell, but has another reason to refuse to compare nothing.
+ *
+ * Return: false if it compares processes.
+ */
+bool oom_compares_cgroups(const struct oom_judge *judge)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	struct bpf_oom_ctx ctx = {};
+
+	opts.ctx_in = &ctx;
+	opts.ctx_size_in = sizeof(ctx);
+	opts.flags = BPF_F_TEST_OOM_PAIRS;
+	return bpf_prog_test_run_opts(judge->fd, &opts) != -EOPNOTSUPP;
+}
+
 /* The kernel's own rule for equals. */
 static bool tie_goes_first(const struct oom_child *a, const struct oom_child *b)
 {
@@ -261,15 +398,19 @@ struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_ch
 	}
 }
 
-#define NR_CAVEATS	3
-
-/* At most one sentence of each kind; those that do not hold here are NULL. */
-static void find_caveats(const struct oom_policy *policy, const char *path,
-			 enum oom_rehearsal what, char **caveats)
+/**
+ * oom_find_caveats() - why an OOM would go another way
+ * @policy: as of oom_caveats_plain()
+ * @path: likewise
+ * @what: likewise
+ * @caveats: become OOM_NR_CAVEATS sentences, for free(); those that do not hold are NULL
+ */
+void oom_find_caveats(const struct oom_policy *policy, const char *path,
+		      enum oom_rehearsal what, char **caveats)
 {
 	char *group = what == OOM_REHEARSE_CHILDREN ? oom_cgroup_group(path, "/") : NULL;
 
-	memset(caveats, 0, NR_CAVEATS * sizeof(*caveats));
+	memset(caveats, 0, OOM_NR_CAVEATS * sizeof(*caveats));
 	if (!oom_policy_enabled())
 		caveats[0] =
 			strdup("switched off by vm.oom_policy_enabled: the stock killer decides");
@@ -297,11 +438,11 @@ static void find_caveats(const struct oom_policy *policy, const char *path,
 void oom_caveats_plain(const struct oom_policy *policy, const char *path,
 		       enum oom_rehearsal what)
 {
-	char *caveats[NR_CAVEATS];
+	char *caveats[OOM_NR_CAVEATS];
 	int i;
 
-	find_caveats(policy, path, what, caveats);
-	for (i = 0; i < NR_CAVEATS; i++) {
+	oom_find_caveats(policy, path, what, caveats);
+	for (i = 0; i < OOM_NR_CAVEATS; i++) {
 		if (caveats[i])
 			oom_printf("%s\n", caveats[i]);
 		free(caveats[i]);
@@ -317,7 +458,7 @@ void oom_caveats_plain(const struct oom_policy *policy, const char *path,
 void oom_caveats_json(const struct oom_policy *policy, const char *path,
 		      enum oom_rehearsal what)
 {
-	char *caveats[NR_CAVEATS];
+	char *caveats[OOM_NR_CAVEATS];
 	int i;
 
 	jsonw_bool_field(json_wtr, "enabled", oom_policy_enabled());
@@ -326,10 +467,10 @@ void oom_caveats_json(const struct oom_policy *policy, const char *path,
 				 policy->info.oom_policy.flags & BPF_F_OOM_POLICY_MEMCG);
 	else
 		jsonw_null_field(json_wtr, "asked_at_limit");
-	find_caveats(policy, path, what, caveats);
+	oom_find_caveats(policy, path, what, caveats);
 	jsonw_name(json_wtr, "caveats");
 	jsonw_start_array(json_wtr);
-	for (i = 0; i < NR_CAVEATS; i++) {
+	for (i = 0; i < OOM_NR_CAVEATS; i++) {
 		if (caveats[i])
 			jsonw_string(json_wtr, caveats[i]);
 		free(caveats[i]);

@@ -20,11 +20,13 @@
 #include "main.h"
 #include "oom.h"
 
+#define OTHER_LINES	5	/* on a screen: what is said below the tree, the prompt */
 #define MAX_STEPS	64	/* the kernel tells 33 at most */
 #define STEPS_ROOM	16384	/* for as many that have grown */
 
 struct selection {
 	struct oom_cgroup scope;
+	struct oom_view view;
 	struct oom_judge judge;
 	struct bpf_oom_step steps[MAX_STEPS];
 	int nr_steps;
@@ -335,14 +337,41 @@ static void draw_child(struct drawing *d, const struct selection *s, int i,
 	free(deeper);
 }
 
+/*
+ * Of all children those that are shown, filled in: the winner, the runner-up, and the
+ * first ones. Returns how many; @left: how many are not.
+ */
+static int keep_shown(const struct selection *s, const struct bpf_oom_step *step,
+		      struct oom_child *children, int nr, int *left)
+{
+	const int rows = oom_view_rows(&s->view, s->nr_steps, OTHER_LINES + s->nr_steps);
+	int n, kept = 0, others = 0;
+	bool matters, shown;
+
+	*left = 0;
+	for (n = 0; n < nr; n++) {
+		matters = children[n].id == step->winner_id || children[n].id == step->runner_id;
+		shown = matters || others + 2 < rows;
+		/* One that cannot be filled in has gone, or has no memory controller. */
+		if (!shown || !oom_child_fill(&children[n])) {
+			*left += !shown;
+			free(children[n].path);
+			continue;
+		}
+		others += !matters;
+		children[kept++] = children[n];
+	}
+	return kept;
+}
+
 /* What is below @at: the children among whom step @i has chosen. */
 static void draw_below(struct drawing *d, const struct selection *s, int i, const char *at,
 		       const char *prefix)
 {
 	const struct bpf_oom_step *step = &s->steps[i];
 	struct oom_child *children, self = {};
+	int nr, n, left;
 	char *parent;
-	int nr, n;
 
 	if (i == s->nr_steps) {
 		if (strcmp(s->victim_path, at))
@@ -363,16 +392,20 @@ static void draw_below(struct drawing *d, const struct selection *s, int i, cons
 		free(parent);
 		return;
 	}
+	nr = keep_shown(s, step, children, nr, &left);
 	if (step->winner_id == step->parent_id || step->runner_id == step->parent_id) {
 		self.id = step->parent_id;
 		self.path = parent;
 		self.usage = step->winner_id == self.id ? step->winner_usage :
 			     step->runner_usage;
 		self.freeable = self.usage;
-		draw_child(d, s, i, &self, !nr, prefix);
+		draw_child(d, s, i, &self, !nr && !left, prefix);
 	}
 	for (n = 0; n < nr; n++)
-		draw_child(d, s, i, &children[n], n == nr - 1, prefix);
+		draw_child(d, s, i, &children[n], n == nr - 1 && !left, prefix);
+	if (left)
+		draw_line(d, STYLE_LOSER, text("%s`-- and %d more: 'all' shows them", prefix, left),
+			  NULL, NULL);
 	oom_children_free(children, nr);
 	free(parent);
 }
@@ -420,12 +453,12 @@ static const char *child_state(const struct bpf_oom_step *step, const struct oom
 	return child->out ? "ineligible" : "lost";
 }
 
-static void step_json(const struct bpf_oom_step *step)
+static void step_json(const struct selection *s, const struct bpf_oom_step *step)
 {
 	char *winner = oom_cgroup_path(step->winner_id), *runner, *parent;
 	struct oom_child *children = NULL;
 	struct oom_judge judge;
-	int nr = 0, i;
+	int nr = 0, left = 0, i;
 
 	runner = oom_cgroup_path(step->runner_id);
 	parent = oom_cgroup_path(step->parent_id);
@@ -433,6 +466,7 @@ static void step_json(const struct bpf_oom_step *step)
 		judge.name[0] = '\0';
 	else if (parent)
 		nr = oom_children(parent, &children);
+	nr = keep_shown(s, step, children, nr, &left);
 
 	jsonw_start_object(json_wtr);
 	jsonw_uint_field(json_wtr, "level", step->level);
@@ -454,6 +488,7 @@ static void step_json(const struct bpf_oom_step *step)
 		jsonw_end_object(json_wtr);
 	}
 	jsonw_end_array(json_wtr);
+	jsonw_int_field(json_wtr, "not_shown", left);
 	jsonw_end_object(json_wtr);
 
 	oom_children_free(children, nr);
@@ -474,7 +509,7 @@ static void select_json(const struct selection *s)
 	jsonw_name(json_wtr, "levels");
 	jsonw_start_array(json_wtr);
 	for (i = 0; i < s->nr_steps; i++)
-		step_json(&s->steps[i]);
+		step_json(s, &s->steps[i]);
 	jsonw_end_array(json_wtr);
 	jsonw_bool_field(json_wtr, "levels_truncated", s->truncated);
 	jsonw_bool_field(json_wtr, "over_budget", s->over_budget);
@@ -515,7 +550,7 @@ int oom_do_select(int argc, char **argv)
 		oom_err("mem alloc failed");
 		return -1;
 	}
-	if (oom_parse_scope(argc, argv, &s->scope, &arg, &given) ||
+	if (oom_parse_scope(argc, argv, &s->scope, &arg, &given, &s->view, OOM_OPT_VIEW) ||
 	    oom_judge_for(&s->judge, s->scope.path, given, OOM_ANY_TYPE))
 		goto out;
 

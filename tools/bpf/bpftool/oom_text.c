@@ -6,15 +6,19 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "json_writer.h"
 #include "main.h"
 #include "oom.h"
+
+#define MIN_ROWS	3	/* of a list, however small the terminal is */
 
 /* @lines: it may have ends of lines, and tabs that begin one. */
 static void mask(char *text, bool lines)
@@ -183,6 +187,28 @@ int oom_width(const char *text)
 void oom_pad(int columns)
 {
 	printf("%*s", columns > 0 ? columns : 0, "");
+}
+
+/**
+ * oom_view_rows() - how many siblings of many are shown
+ * @view: what was asked for
+ * @levels: how many lists of them share the screen
+ * @others: lines that are there in any case
+ *
+ * Return: as many as fit, on a terminal; elsewhere there is room for all.
+ */
+int oom_view_rows(const struct oom_view *view, int levels, int others)
+{
+	struct winsize size;
+	int rows;
+
+	if (view->top)
+		return view->top < INT_MAX ? view->top : INT_MAX;
+	if (view->all || json_output || !isatty(STDOUT_FILENO) ||
+	    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_row)
+		return INT_MAX;
+	rows = (size.ws_row - others) / (levels ?: 1);
+	return rows > MIN_ROWS ? rows : MIN_ROWS;
 }
 
 /**
