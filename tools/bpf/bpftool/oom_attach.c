@@ -27,8 +27,6 @@
 /* The kernel has two errors of the same name: which one it is has to be known here. */
 #define MAX_BUDGET_US	10000000U
 
-#define BPF_FS		"/sys/fs/bpf"
-
 static int parse_type(const char *text, __u32 *type)
 {
 	if (!strcmp(text, "memcg")) {
@@ -80,7 +78,7 @@ static bool is_attach_option(const char *word)
 	return !strcmp(word, "type") || !strcmp(word, "flags") ||
 	       !strcmp(word, "budget") || !strcmp(word, "grace") ||
 	       !strcmp(word, "futile") || !strcmp(word, "floor") || !strcmp(word, "map") ||
-	       !strcmp(word, "pin");
+	       !strcmp(word, "pin") || !strcmp(word, "set");
 }
 
 /* "floor SIZE" */
@@ -127,6 +125,8 @@ static int parse_attach_option(int *argc, char ***argv, struct attach_args *args
 {
 	char *word = **argv, *value;
 
+	if (!strcmp(word, "set"))
+		return oom_prog_parse_set(argc, argv, &args->prog);
 	if (*argc < 2) {
 		oom_err("'%s' wants a value", word);
 		return -1;
@@ -163,7 +163,7 @@ static int parse_attach(int argc, char **argv, struct attach_args *args)
 		path = GET_ARG();
 	while (argc) {
 		if (!is_attach_option(*argv)) {
-			oom_err("what is '%s'? attach has the options type, flags, budget, grace, futile, floor, map and pin",
+			oom_err("what is '%s'? attach has the options type, flags, budget, grace, futile, floor, map, pin and set",
 				*argv);
 			return -1;
 		}
@@ -180,16 +180,9 @@ static int parse_attach(int argc, char **argv, struct attach_args *args)
 /* Without a pin a link would not outlive the command that made it. */
 static void choose_pin(struct attach_args *args)
 {
-	char *c;
-
 	if (args->pin)
 		return;
-	snprintf(args->default_pin, sizeof(args->default_pin), BPF_FS "/oom_policy%s%s",
-		 strcmp(args->cgroup.path, "/") ? args->cgroup.path : "/root",
-		 args->type == BPF_OOM_POLICY_TASK ? "/task" : "");
-	for (c = args->default_pin + strlen(BPF_FS) + 1; *c; c++)
-		if (*c == '/' || *c == '.')
-			*c = '_';
+	oom_pin_name(&args->cgroup, args->type, args->default_pin, sizeof(args->default_pin));
 	args->pin = args->default_pin;
 }
 
@@ -202,6 +195,7 @@ static int check_pin(const char *pin)
 		oom_err("a pin has no dot in its name: %s", pin);
 		return -1;
 	}
+	oom_pin_clear(pin);
 	return mount_bpffs_for_file(pin);
 }
 
