@@ -88,12 +88,54 @@ int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg)
 	}
 	*argc -= arg->nr_words;
 	*argv += arg->nr_words;
-	if (!strcmp(arg->words[0], "id"))
-		return check_u32(arg->words[1], "program ID");
+	arg->nr_sets = 0;
+	if (!strcmp(arg->words[0], "id") && check_u32(arg->words[1], "program ID"))
+		return -1;
 	if (arg->nr_words == 2 && !strcmp(arg->words[0], "file")) {
 		arg->words++;
 		arg->nr_words = 1;
 	}
+	while (*argc && !strcmp(**argv, "set"))
+		if (oom_prog_parse_set(argc, argv, arg))
+			return -1;
+	return 0;
+}
+
+/**
+ * oom_prog_parse_set() - take "set NAME=VALUE" from the command line
+ * @argc: words that are left
+ * @argv: those words, the first of which is "set"
+ * @arg: the program
+ *
+ * Return: 0, or -1 with the reason told.
+ */
+int oom_prog_parse_set(int *argc, char ***argv, struct oom_prog_arg *arg)
+{
+	if (*argc < 2) {
+		oom_err("'set' wants NAME=VALUE");
+		return -1;
+	}
+	if (arg->nr_words == 2) {
+		oom_err("'set' is for an object file: the variables of a loaded program are in its maps");
+		return -1;
+	}
+	if (arg->nr_sets == OOM_MAX_SETS) {
+		oom_err("more than %d variables cannot be set", OOM_MAX_SETS);
+		return -1;
+	}
+	arg->sets[arg->nr_sets++] = (*argv)[1];
+	*argc -= 2;
+	*argv += 2;
+	return 0;
+}
+
+static int set_globals(struct bpf_object *obj, const struct oom_prog_arg *arg)
+{
+	int i;
+
+	for (i = 0; i < arg->nr_sets; i++)
+		if (oom_global_set(obj, arg->words[0], arg->sets[i]))
+			return -1;
 	return 0;
 }
 
@@ -384,8 +426,9 @@ void oom_explain_load(const char *what, int err, const char *log)
 	free(why);
 }
 
-static int load_file(const char *file, const struct oom_load *load)
+static int load_file(const struct oom_prog_arg *arg, const struct oom_load *load)
 {
+	const char *file = arg->words[0];
 	struct bpf_program *prog;
 	struct bpf_object *obj;
 	int fd = -1, err;
@@ -399,7 +442,8 @@ static int load_file(const char *file, const struct oom_load *load)
 		return -1;
 	}
 	prog = find_policy(obj, file, load->attach_type);
-	if (!prog || take_map(obj, file, load) || set_floor(obj, file, load))
+	if (!prog || take_map(obj, file, load) || set_floor(obj, file, load) ||
+	    set_globals(obj, arg))
 		goto out;
 	/* The library asks for a log only if need be, and prints one of its own only. */
 	if (!verifier_logs)
@@ -444,6 +488,10 @@ int oom_prog_open(const struct oom_prog_arg *arg, const struct oom_load *load)
 			oom_err("a loaded program keeps its floor and its maps: name an object file");
 			return -1;
 		}
+		if (arg->nr_sets) {
+			oom_err("'set' is for an object file: %s is a pin", file);
+			return -1;
+		}
 		return arg->nr_words == 2 ? find_loaded(arg) :
 		       check_prog_type(open_obj_pinned_any(file, BPF_OBJ_PROG));
 	}
@@ -452,7 +500,7 @@ int oom_prog_open(const struct oom_prog_arg *arg, const struct oom_load *load)
 	print = libbpf_set_print(NULL);
 	if (verifier_logs)
 		libbpf_set_print(print);
-	fd = load_file(file, load);
+	fd = load_file(arg, load);
 	libbpf_set_print(print);
 	return fd;
 }
