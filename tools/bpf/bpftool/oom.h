@@ -70,6 +70,7 @@ struct oom_priority {
 const char *oom_priority_text(const struct oom_priority *priority);
 void oom_priority_of(const char *path, __u64 id, struct oom_priority *priority);
 __u32 oom_priority_supposed(const struct bpf_oom_priority **list);
+void oom_priority_suspend(bool suspend);
 int oom_parse_with(int *argc, char ***argv);
 void oom_priority_done(void);
 void oom_json_priority(json_writer_t *wtr, const char *prefix,

@@ -25,6 +25,7 @@
 /* What shall be taken for written, until oom_priority_done(). */
 static struct bpf_oom_priority *supposed;
 static int nr_supposed;
+static bool suspended;		/* nothing is supposed for now */
 
 /**
  * oom_priority_text() - a priority as one word, as in its file
@@ -100,7 +101,7 @@ static const struct bpf_oom_priority *find_supposed(__u64 id)
 {
 	int i;
 
-	for (i = 0; i < nr_supposed; i++)
+	for (i = 0; i < nr_supposed && !suspended; i++)
 		if (supposed[i].cgroup_id == id)
 			return &supposed[i];
 	return NULL;
@@ -148,7 +149,16 @@ void oom_priority_of(const char *path, __u64 id, struct oom_priority *priority)
 __u32 oom_priority_supposed(const struct bpf_oom_priority **list)
 {
 	*list = supposed;
-	return nr_supposed * sizeof(*supposed);
+	return suspended ? 0 : nr_supposed * sizeof(*supposed);
+}
+
+/**
+ * oom_priority_suspend() - have what was supposed count, or not
+ * @suspend: not
+ */
+void oom_priority_suspend(bool suspend)
+{
+	suspended = suspend;
 }
 
 /* Why a cgroup has no such file. */
@@ -233,6 +243,7 @@ void oom_priority_done(void)
 	free(supposed);
 	supposed = NULL;
 	nr_supposed = 0;
+	suspended = false;
 }
 
 /**
