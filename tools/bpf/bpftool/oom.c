@@ -23,22 +23,30 @@ static int do_help(int argc, char **argv)
 		"       %1$s oom attach   PROG [CGROUP] [type { memcg | task }] [flags FLAGS]\n"
 		"                          [budget MICROSECONDS] [grace MILLISECONDS] [futile KILLS]\n"
 		"                          [floor SIZE] [map NAME pin FILE] [pin FILE]\n"
+		"                          [set NAME=VALUE]...\n"
 		"       %1$s oom detach   { CGROUP | LINK } [type { memcg | task }]\n"
 		"       %1$s oom replace  { CGROUP | LINK } PROG [floor SIZE] [type { memcg | task }]\n"
-		"       %1$s oom compare  CGROUP CGROUP [with CGROUP=PRIORITY ...] [prog PROG]\n"
-		"       %1$s oom rank     [CGROUP] [with CGROUP=PRIORITY ...] [prog PROG]\n"
-		"       %1$s oom select   [CGROUP] [with CGROUP=PRIORITY ...] [prog PROG]\n"
-		"       %1$s oom check    [CGROUP] [with CGROUP=PRIORITY ...] [prog PROG]\n"
+		"       %1$s oom compare  CGROUP CGROUP [WITH] [prog PROG]\n"
+		"       %1$s oom rank     [CGROUP] [WITH] [prog PROG] [top NUMBER | all]\n"
+		"       %1$s oom select   [CGROUP] [WITH] [prog PROG] [top NUMBER | all]\n"
+		"       %1$s oom check    [CGROUP] [WITH] [prog PROG] [all]\n"
+		"       %1$s oom diff     [CGROUP] { WITH | prog PROG } [prog PROG] [top NUMBER]\n"
+		"       %1$s oom report   [CGROUP] [WITH] [prog PROG]\n"
 		"       %1$s oom priority list [all] [CGROUP]\n"
 		"       %1$s oom priority get CGROUP\n"
 		"       %1$s oom priority set CGROUP PRIORITY\n"
 		"       %1$s oom monitor  [count NUMBER]\n"
+		"       %1$s oom record   { start | stop }\n"
+		"       %1$s oom log      [follow | journal]\n"
+		"       %1$s oom shadow   OBJECT_FILE [set NAME=VALUE]... [count NUMBER]\n"
+		"       %1$s oom metrics  [openmetrics]\n"
 		"       %1$s oom help\n"
 		"\n"
 		"       CGROUP := { PATH | CGROUP_ID }, a path from the root of cgroup v2, from its\n"
 		"                 mount point or, in a cgroup, from the working directory on\n"
 		"       PROG := { id PROG_ID | pinned FILE | tag PROG_TAG | name PROG_NAME |\n"
-		"                 [file] OBJECT_FILE }\n"
+		"                 [file] OBJECT_FILE [set NAME=VALUE]... }\n"
+		"       WITH := with CGROUP=PRIORITY ...\n"
 		"       PRIORITY := { NUMBER | max | unset }\n"
 		"       SIZE := { BYTES[K|M|G] | PERCENT%% }\n"
 		"       FLAGS := { memcg | kill_all | root_tasks }[,...]\n"
@@ -61,8 +69,14 @@ static const struct cmd cmds[] = {
 	{ "rank",	oom_do_rank },
 	{ "select",	oom_do_select },
 	{ "check",	oom_do_check },
+	{ "diff",	oom_do_diff },
+	{ "report",	oom_do_report },
 	{ "priority",	oom_do_priority },
 	{ "monitor",	oom_do_monitor },
+	{ "record",	oom_do_record },
+	{ "log",	oom_do_log },
+	{ "shadow",	oom_do_shadow },
+	{ "metrics",	oom_do_metrics },
 	{ "help",	do_help },
 	{ 0 }
 };

@@ -25,10 +25,7 @@
 
 #define COUNTER(field) { #field, offsetof(struct bpf_link_info, oom_policy.field) }
 
-static const struct counter {
-	const char *name;
-	size_t offset;
-} counters[] = {
+static const struct oom_counter counters[] = {
 	COUNTER(selections),
 	COUNTER(comparisons),
 	COUNTER(kills),
@@ -45,9 +42,20 @@ static const struct counter {
 	COUNTER(worst_ns),
 };
 
-static __u64 counter_value(const struct bpf_link_info *info, const struct counter *c)
+static __u64 counter_value(const struct bpf_link_info *info, const struct oom_counter *c)
 {
 	return *(const __u64 *)((const char *)info + c->offset);
+}
+
+/**
+ * oom_counter_at() - one of the counters of a link
+ * @i: which one, from 0 on
+ *
+ * Return: NULL if there are no more.
+ */
+const struct oom_counter *oom_counter_at(size_t i)
+{
+	return i < ARRAY_SIZE(counters) ? &counters[i] : NULL;
 }
 
 static const char *state_name(const struct bpf_link_info *info)
