@@ -227,7 +227,7 @@ TEST_F_TIMEOUT(bpftool, default_pin_and_options, TEST_TIMEOUT_S)
 TEST_F_TIMEOUT(bpftool, task_policy, TEST_TIMEOUT_S)
 {
 	runs(_metadata, 0, "bpftool oom attach " TASK_POLICY " /besteffort type task");
-	says(_metadata, "pinned /sys/fs/bpf/oom_policy_besteffort_task");
+	says(_metadata, "pinned /sys/fs/bpf/oom_policy_besteffort+task");
 	attach_with_priorities(_metadata, &self->tree, "");
 	runs(_metadata, 0, "bpftool oom show");
 	says(_metadata, "`-- /besteffort: youngest_task (prog id ");

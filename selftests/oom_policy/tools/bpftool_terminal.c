@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
 #include "shell.h"
 
 #define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define NR_MANY		60
+#define ROWS		20
 #define PIN		"/sys/fs/bpf/oom_policy_escape"
 #define LIST_NAMES	"bpftool -j oom rank prod | jq -r '.children[].cgroup'"
 #define PATH_COLOUR	"\033[1m"
@@ -47,6 +50,9 @@ static const char * const names[] = {
 	"show; compare prod batch; rank prod; rank; select; check; priority list;" \
 	"priority get prod"
 
+/* No rows: of no known size. */
+static struct winsize window;
+
 /* Exit status; shell_output is what has come to the terminal. */
 static int on_terminal(const char *command)
 {
@@ -56,7 +62,7 @@ static int on_terminal(const char *command)
 	pid_t pid;
 
 	fflush(NULL);
-	pid = forkpty(&fd, NULL, NULL, NULL);
+	pid = forkpty(&fd, NULL, NULL, &window);
 	if (!pid) {
 		execl("/bin/sh", "sh", "-c", command, NULL);
 		_exit(127);
@@ -343,6 +349,49 @@ TEST_F_TIMEOUT(terminal, names_are_valid_in_json, TEST_TIMEOUT_S)
 	EXPECT_EQ(0, shell("bpftool -j oom rank '/prod/\"" BYTE_NAME "' | jq -r .error"))
 		TH_LOG("%s", shell_output);
 	begins(_metadata, "no such cgroup: /prod/\"byte\\x9b\\xff (");
+}
+
+static int count_lines(void)
+{
+	const char *c;
+	int n = 0;
+
+	for (c = shell_output; *c; c++)
+		n += *c == '\n';
+	return n;
+}
+
+/* Of many as many as fit, with the prompt below; all of them if asked for. */
+TEST_F_TIMEOUT(terminal, shows_what_fits, TEST_TIMEOUT_S)
+{
+	char path[32];
+	int n;
+
+	for (n = 0; n < NR_MANY; n++) {
+		snprintf(path, sizeof(path), "prod/s%d", n);
+		ASSERT_EQ(0, cgroup_make(path));
+	}
+	window = (struct winsize) { .ws_row = ROWS, .ws_col = 80 };
+	EXPECT_EQ(0, on_terminal("bpftool oom rank prod"));
+	EXPECT_NE(NULL, strstr(shell_output, "more are not shown"));
+	EXPECT_GT(ROWS, count_lines()) TH_LOG("%s", shell_output);
+	EXPECT_LT(ROWS / 2, count_lines()) TH_LOG("%s", shell_output);
+	EXPECT_EQ(0, on_terminal("bpftool oom select"));
+	EXPECT_NE(NULL, strstr(shell_output, "more: 'all' shows them"));
+	EXPECT_NE(NULL, strstr(shell_output, "-> db"));
+	EXPECT_GT(ROWS, count_lines()) TH_LOG("%s", shell_output);
+	EXPECT_EQ(0, on_terminal("bpftool oom rank prod all"));
+	EXPECT_LT(NR_MANY, count_lines());
+	EXPECT_EQ(0, on_terminal("bpftool oom select all"));
+	EXPECT_LT(NR_MANY, count_lines());
+	EXPECT_EQ(0, on_terminal("bpftool oom rank prod | cat"));
+	EXPECT_LT(NR_MANY, count_lines());
+	window = (struct winsize) {};
+
+	for (n = 0; n < NR_MANY; n++) {
+		snprintf(path, sizeof(path), "prod/s%d", n);
+		cgroup_remove(path);
+	}
 }
 
 /* The first line that has the word in it, and its end; NULL if there is none. */

@@ -335,7 +335,7 @@ FIXTURE_VARIANT_ADD(wrong, unknown_option)
 {
 	.command = "attach " POLICY " B now",
 	.says =
-		"what is 'now'? attach has the options type, flags, budget, grace, futile, floor, map and pin",
+		"what is 'now'? attach has the options type, flags, budget, grace, futile, floor, map, pin and set",
 };
 
 #define NO_SIZE								\
@@ -514,7 +514,7 @@ FIXTURE_VARIANT_ADD(wrong, compare_by_a_task_policy)
 FIXTURE_VARIANT_ADD(wrong, rehearse_unknown_option)
 {
 	.command = "select / by " POLICY,
-	.says = "what is 'by'? the options here are with and prog",
+	.says = "what is 'by'? the options here are with, prog, top and all",
 };
 
 FIXTURE_VARIANT_ADD(wrong, suppose_nothing)
@@ -550,7 +550,7 @@ FIXTURE_VARIANT_ADD(wrong, suppose_without_controller)
 FIXTURE_VARIANT_ADD(wrong, rehearse_a_number)
 {
 	.command = "select / -1",
-	.says = "what is '-1'? the options here are with and prog",
+	.says = "what is '-1'? the options here are with, prog, top and all",
 };
 
 FIXTURE_VARIANT_ADD(wrong, program_is_a_number)
