@@ -15,6 +15,7 @@
 #include <linux/memcontrol.h>
 #include <linux/minmax.h>
 #include <linux/oom.h>
+#include <linux/oom_policy_host.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
@@ -172,7 +173,7 @@ static int oom_test_repeat(struct bpf_prog *prog, struct bpf_oom_ctx *ctx, u32 r
 		ctx->scratch_2 = scratch_2;
 		rcu_read_lock();
 		start = ktime_get_ns();
-		*verdict = bpf_prog_run_pin_on_cpu(prog, ctx);
+		*verdict = oom_policy_verdict(NULL, bpf_prog_run_pin_on_cpu(prog, ctx));
 		ns += ktime_get_ns() - start;
 		rcu_read_unlock();
 	}
@@ -193,7 +194,7 @@ static bool oom_test_valid_ctx(const struct bpf_prog *prog, const struct bpf_oom
 		return false;
 	if (ctx->cgroup_1 || ctx->cgroup_2 || ctx->task_1 || ctx->task_2)
 		return false;
-	if (prog->expected_attach_type == BPF_OOM_POLICY_TASK)
+	if (oom_policy_judges_tasks(prog))
 		return oom_test_valid_adj(ctx->oom_score_adj_1) &&
 		       oom_test_valid_adj(ctx->oom_score_adj_2);
 	return ctx->cgroup_id_1 != ctx->cgroup_id_2 && !ctx->pid_1 && !ctx->pid_2 &&
@@ -211,7 +212,7 @@ static int oom_test_invented(struct bpf_prog *prog, const union bpf_attr *kattr,
 
 	ctx->cgroup_1 = &cgrp_dfl_root.cgrp;
 	ctx->cgroup_2 = &cgrp_dfl_root.cgrp;
-	if (prog->expected_attach_type == BPF_OOM_POLICY_TASK) {
+	if (oom_policy_judges_tasks(prog)) {
 		ctx->task_1 = current;
 		ctx->task_2 = current;
 	}
@@ -265,7 +266,7 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 	struct mem_cgroup *memcg_1, *memcg_2, *scope;
 	int err;
 
-	if (prog->expected_attach_type != BPF_OOM_POLICY)
+	if (oom_policy_judges_tasks(prog))
 		return -EOPNOTSUPP;
 	if (kattr->test.data_out || kattr->test.data_size_out || !oom_test_ids_only(ctx))
 		return -EINVAL;
@@ -325,7 +326,7 @@ static int oom_test_pair(struct bpf_prog *prog, struct mem_cgroup *scope,
 		pair->flags |= BPF_OOM_PAIR_POPULATED_2;
 
 	rcu_read_lock();
-	ret = bpf_prog_run_pin_on_cpu(prog, &ctx);
+	ret = oom_policy_verdict(NULL, bpf_prog_run_pin_on_cpu(prog, &ctx));
 	rcu_read_unlock();
 out:
 	mem_cgroup_put(memcg_2);
@@ -364,7 +365,7 @@ static int oom_test_pairs(struct bpf_prog *prog, const union bpf_attr *kattr,
 	u64 start;
 	int err;
 
-	if (prog->expected_attach_type != BPF_OOM_POLICY)
+	if (oom_policy_judges_tasks(prog))
 		return -EOPNOTSUPP;
 	if (!size || size % sizeof(struct bpf_oom_pair) || kattr->test.repeat > 1 ||
 	    ctx->cgroup_id_1 || ctx->cgroup_id_2 || !oom_test_ids_only(ctx))
@@ -391,8 +392,8 @@ static void oom_test_attached(struct oom_policy *policy, struct mem_cgroup *scop
 
 	rcu_read_lock();
 	for (; scope && !attached; scope = parent_mem_cgroup(scope))
-		attached = rcu_dereference(scope->oom_policy.policy[policy->stage]);
-	if (attached && READ_ONCE(attached->link.prog) == policy->link.prog) {
+		attached = rcu_dereference(oom_policy_memcg(scope)->policy[policy->stage]);
+	if (attached && oom_policy_prog(attached) == oom_policy_prog(policy)) {
 		policy->flags = attached->flags;
 		policy->budget_us = attached->budget_us;
 		policy->grace_ms = attached->grace_ms;
@@ -429,8 +430,9 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 	if (!policy || !steps)
 		goto out;
 
-	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY, &oom_policy_link_ops, prog);
-	policy->stage = oom_policy_stage(prog->expected_attach_type);
+	oom_policy_init_link(policy, prog);
+	policy->stage = oom_policy_judges_tasks(prog) ? OOM_POLICY_STAGE_TASK :
+						       OOM_POLICY_STAGE_MEMCG;
 	policy->budget_us = OOM_POLICY_DEFAULT_BUDGET_US;
 	policy->max_futile = OOM_POLICY_DEFAULT_FUTILE;
 	oom_test_attached(policy, scope);

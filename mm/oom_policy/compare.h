@@ -77,11 +77,12 @@ static __always_inline void oom_policy_set_cand_2(struct bpf_oom_ctx *ctx,
 
 /* Ask ev->prog, in the RCU section in which it was read and without migration. */
 static __always_inline u32 oom_policy_run(const struct oom_policy_event *ev,
+					  struct oom_policy *policy,
 					  struct bpf_oom_ctx *ctx)
 {
 	u32 verdict;
 
-	verdict = bpf_prog_run(ev->prog, ctx);
+	verdict = oom_policy_verdict(policy, bpf_prog_run(ev->prog, ctx));
 	if (trace_oom_policy_compare_enabled() && !ev->rehearsed)
 		trace_oom_policy_compare(ctx, verdict);
 	return verdict;

@@ -32,7 +32,9 @@ static u64 oom_policy_waited;
 
 void __oom_policy_dies(struct signal_struct *sig)
 {
-	if (!READ_ONCE(sig->oom_policy.dying) && !xchg(&sig->oom_policy.dying, true))
+	struct oom_policy_victim *state = oom_policy_victim(sig);
+
+	if (!READ_ONCE(state->dying) && !xchg(&state->dying, true))
 		atomic_inc(&oom_policy_dying);
 }
 
@@ -42,17 +44,19 @@ void __oom_policy_dies(struct signal_struct *sig)
  */
 void oom_policy_died(struct signal_struct *sig)
 {
-	if (READ_ONCE(sig->oom_policy.dying) && xchg(&sig->oom_policy.dying, false))
+	struct oom_policy_victim *state = oom_policy_victim(sig);
+
+	if (READ_ONCE(state->dying) && xchg(&state->dying, false))
 		atomic_dec(&oom_policy_dying);
 }
 
 static void oom_policy_note_mm(struct signal_struct *sig, struct mm_struct *mm)
 {
-	if (READ_ONCE(sig->oom_policy.pages))
+	if (READ_ONCE(oom_policy_victim(sig)->pages))
 		return;
 
-	WRITE_ONCE(sig->oom_policy.shared, get_mm_counter(mm, MM_SHMEMPAGES));
-	WRITE_ONCE(sig->oom_policy.pages, oom_policy_mm_pages(mm));
+	WRITE_ONCE(oom_policy_victim(sig)->shared, get_mm_counter(mm, MM_SHMEMPAGES));
+	WRITE_ONCE(oom_policy_victim(sig)->pages, oom_policy_mm_pages(mm));
 }
 
 /* That of a victim was noted when it was killed. */
@@ -76,7 +80,7 @@ void __oom_policy_unmapped(void)
 	if (!(current->flags & PF_EXITING) || current->mm)
 		return;
 
-	WRITE_ONCE(sig->oom_policy.unmapped, true);
+	WRITE_ONCE(oom_policy_victim(sig)->unmapped, true);
 	if (!oom_policy_mostly_shared(sig))
 		oom_policy_died(sig);
 }
@@ -96,8 +100,9 @@ static bool oom_policy_is_last(struct task_struct *task)
 void __oom_policy_exited(struct task_struct *task)
 {
 	struct signal_struct *sig = task->signal;
+	const struct oom_policy_victim *state = oom_policy_victim(sig);
 
-	if (READ_ONCE(sig->oom_policy.dying) && READ_ONCE(sig->oom_policy.unmapped) &&
+	if (READ_ONCE(state->dying) && READ_ONCE(state->unmapped) &&
 	    oom_policy_is_last(task))
 		oom_policy_died(sig);
 	if (READ_ONCE(sig->oom_mm))
@@ -119,7 +124,7 @@ bool oom_policy_dying_holds(struct task_struct *task)
 	unsigned long pages;
 	struct mm_struct *mm;
 
-	if (READ_ONCE(sig->oom_policy.unmapped))
+	if (READ_ONCE(oom_policy_victim(sig)->unmapped))
 		return oom_policy_mostly_shared(sig) && oom_policy_exiting(task);
 
 	/* The last one to leave it is the one that frees it. */
@@ -129,14 +134,14 @@ bool oom_policy_dying_holds(struct task_struct *task)
 
 	pages = oom_policy_mm_pages(mm);
 	mmdrop(mm);
-	return pages * 2 > READ_ONCE(sig->oom_policy.pages);
+	return pages * 2 > READ_ONCE(oom_policy_victim(sig)->pages);
 }
 
 /* The first time that an event sees that it dies, unless that is a rehearsal. */
 static u64 oom_policy_first_seen(struct oom_policy_event *ev, struct task_struct *task)
 {
 	struct signal_struct *sig = task->signal;
-	u64 seen = READ_ONCE(sig->oom_policy.killed);
+	u64 seen = READ_ONCE(oom_policy_victim(sig)->killed);
 	struct mm_struct *mm;
 
 	if (seen || ev->rehearsed)
@@ -147,7 +152,7 @@ static u64 oom_policy_first_seen(struct oom_policy_event *ev, struct task_struct
 		oom_policy_note_mm(sig, mm);
 		mmdrop(mm);
 	}
-	WRITE_ONCE(sig->oom_policy.killed, ev->start);
+	WRITE_ONCE(oom_policy_victim(sig)->killed, ev->start);
 	return ev->start;
 }
 
@@ -163,7 +168,7 @@ bool oom_policy_dies_slowly(struct oom_policy_event *ev, struct task_struct *tas
 	struct signal_struct *sig = task->signal;
 	u64 seen;
 
-	if (!ev->patient || !READ_ONCE(sig->oom_policy.dying) ||
+	if (!ev->patient || !READ_ONCE(oom_policy_victim(sig)->dying) ||
 	    same_thread_group(task, current))
 		return false;
 

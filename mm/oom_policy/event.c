@@ -28,7 +28,7 @@ struct oom_policy_event oom_policy_event;
  */
 struct oom_policy *oom_policy_get(struct oom_policy *policy)
 {
-	if (policy && IS_ERR(bpf_link_inc_not_zero(&policy->link)))
+	if (policy && !oom_policy_tryget(policy))
 		return NULL;
 	return policy;
 }
@@ -40,7 +40,7 @@ struct oom_policy *oom_policy_get(struct oom_policy *policy)
 void oom_policy_put(struct oom_policy *policy)
 {
 	if (policy)
-		bpf_link_put(&policy->link);
+		oom_policy_drop(policy);
 }
 
 /* Without the flag a policy has no say in a memcg OOM, wherever it sits. */
@@ -66,7 +66,7 @@ struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
 	if (ev->rehearsed && ev->rehearsed->stage == stage && memcg == ev->scope)
 		return ev->rehearsed;
 
-	policy = rcu_dereference(memcg->oom_policy.policy[stage]);
+	policy = rcu_dereference(oom_policy_memcg(memcg)->policy[stage]);
 	return policy && oom_policy_applies(ev, policy) ? policy : NULL;
 }
 
@@ -193,12 +193,10 @@ void oom_policy_cut_steps(struct oom_policy_event *ev, unsigned int level)
 void oom_policy_add_step(struct oom_policy_event *ev, struct mem_cgroup *parent,
 			 struct oom_match *match)
 {
-	struct bpf_prog *prog;
 	u32 prog_id;
 
 	rcu_read_lock();
-	prog = READ_ONCE(ev->policy->link.prog);
-	prog_id = prog->aux->id;
+	prog_id = oom_policy_prog(ev->policy)->aux->id;
 	rcu_read_unlock();
 
 	if (ev->nr_steps == OOM_POLICY_STEPS) {

@@ -13,6 +13,7 @@
 #include <linux/bpf_oom_policy.h>
 #include <linux/memcontrol.h>
 #include <linux/oom.h>
+#include <linux/oom_policy_host.h>
 
 #include "match.h"
 #include "walk.h"
@@ -259,7 +260,9 @@ static inline unsigned int oom_policy_level(const struct oom_policy_event *ev,
 static inline u64 *oom_policy_mark_of(const struct oom_policy_event *ev,
 				      struct mem_cgroup *memcg)
 {
-	return ev->rehearsed ? &memcg->oom_policy.dry_mark : &memcg->oom_policy.mark;
+	struct oom_policy_memcg *state = oom_policy_memcg(memcg);
+
+	return ev->rehearsed ? &state->dry_mark : &state->mark;
 }
 
 /* A rehearsal does not hold oom_lock, under which it is set, once and for all. */
@@ -271,7 +274,9 @@ static inline struct mm_struct *oom_policy_victim_mm(const struct task_struct *t
 /* Most of what its mm held goes with its files, which are put later. */
 static inline bool oom_policy_mostly_shared(const struct signal_struct *sig)
 {
-	return READ_ONCE(sig->oom_policy.shared) * 2 > READ_ONCE(sig->oom_policy.pages);
+	const struct oom_policy_victim *state = oom_policy_victim(sig);
+
+	return READ_ONCE(state->shared) * 2 > READ_ONCE(state->pages);
 }
 
 /* Found to have nobody to kill, in this event. */
@@ -341,6 +346,8 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 			 enum oom_walk_choice choice);
 
 /* wait.c: victims that are dying, and their memory */
+bool oom_policy_victim_over(struct task_struct *victim);
+void oom_policy_wait_for(const struct oom_policy_wait *wait, struct mem_cgroup *memcg);
 bool oom_policy_in_flight(struct oom_policy_event *ev);
 bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within);
 bool oom_policy_exiting(struct task_struct *task);
@@ -361,6 +368,7 @@ void oom_policy_victim_left(struct task_struct *victim);
 void oom_policy_forget_vain(struct oom_policy_event *ev);
 
 /* report.c: the report, counters and tracepoints */
+bool oom_policy_listed(const struct oom_control *oc, struct task_struct *task);
 void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *policy,
 			   unsigned int runs);
 void oom_policy_count(struct oom_policy_event *ev);

@@ -38,8 +38,9 @@ static int oom_priority_cmp(const void *key, const void *elem)
 
 /* What is written there, or is to be taken for it. */
 static u8 oom_priority_own(const struct oom_policy_what_if *what_if,
-			   const struct mem_cgroup *memcg, s64 *priority)
+			   struct mem_cgroup *memcg, s64 *priority)
 {
+	const struct oom_policy_memcg *slots = oom_policy_memcg(memcg);
 	const u64 id = cgroup_id(memcg->css.cgroup);
 	const struct bpf_oom_priority *supposed;
 	u8 state;
@@ -54,8 +55,8 @@ static u8 oom_priority_own(const struct oom_policy_what_if *what_if,
 	}
 
 	/* Pairs with the release in oom_priority_write(). */
-	state = smp_load_acquire(&memcg->oom_policy.priority_state);
-	*priority = READ_ONCE(memcg->oom_policy.priority);
+	state = smp_load_acquire(&slots->priority_state);
+	*priority = READ_ONCE(slots->priority);
 	return state;
 }
 
@@ -119,10 +120,12 @@ static int oom_priority_show(struct seq_file *m, void *v)
 
 static void oom_priority_set(struct mem_cgroup *memcg, u8 state, s64 priority)
 {
+	struct oom_policy_memcg *slots = oom_policy_memcg(memcg);
+
 	if (state == BPF_OOM_PRIORITY_SET)
-		WRITE_ONCE(memcg->oom_policy.priority, priority);
+		WRITE_ONCE(slots->priority, priority);
 	/* Pairs with the acquire where a state is read: its number is there by then. */
-	smp_store_release(&memcg->oom_policy.priority_state, state);
+	smp_store_release(&slots->priority_state, state);
 }
 
 /* An empty write is more likely a script's mistake than a wish. */
@@ -158,11 +161,27 @@ static struct cftype oom_priority_files[] = {
 	{ }	/* terminate */
 };
 
-static int __init oom_priority_init(void)
+/**
+ * oom_policy_priority_init - give every cgroup the file
+ *
+ * Return: 0; -ENOMEM.
+ */
+int __init oom_policy_priority_init(void)
 {
 	return cgroup_add_dfl_cftypes(&memory_cgrp_subsys, oom_priority_files);
 }
-subsys_initcall(oom_priority_init);
+
+#ifdef OOM_POLICY_MODULE
+/**
+ * oom_policy_priority_exit - take the file away; nobody is in it afterwards
+ */
+void oom_policy_priority_exit(void)
+{
+	cgroup_rm_cftypes(oom_priority_files);
+}
+#else
+subsys_initcall(oom_policy_priority_init);
+#endif
 
 /**
  * __oom_policy_memcg_tell - tell BPF programs of a memcg that comes online
@@ -203,18 +222,31 @@ __bpf_kfunc int bpf_oom_policy_set_priority(struct mem_cgroup *memcg, u32 state,
 
 __bpf_kfunc_end_defs();
 
+/**
+ * oom_policy_may_set_priority - may a program call bpf_oom_policy_set_priority()
+ * @prog: the program, which current is loading
+ *
+ * A policy judges. And whoever may not attach one may not order what it judges.
+ *
+ * Return: 0 or -EACCES.
+ */
+int oom_policy_may_set_priority(const struct bpf_prog *prog)
+{
+	if (resolve_prog_type(prog) == OOM_POLICY_PROG_TYPE)
+		return -EACCES;
+	return capable(CAP_SYS_ADMIN) ? 0 : -EACCES;
+}
+
+/* A module registers it with its others. */
+#ifndef OOM_POLICY_MODULE
 BTF_KFUNCS_START(oom_priority_kfuncs)
 BTF_ID_FLAGS(func, bpf_oom_policy_set_priority, KF_TRUSTED_ARGS)
 BTF_KFUNCS_END(oom_priority_kfuncs)
 
-/* A policy judges. And whoever may not attach one may not order what it judges. */
 static int oom_priority_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id)
 {
-	if (!btf_id_set8_contains(&oom_priority_kfuncs, kfunc_id))
-		return 0;
-	if (resolve_prog_type(prog) == BPF_PROG_TYPE_OOM_POLICY)
-		return -EACCES;
-	return capable(CAP_SYS_ADMIN) ? 0 : -EACCES;
+	return btf_id_set8_contains(&oom_priority_kfuncs, kfunc_id) ?
+	       oom_policy_may_set_priority(prog) : 0;
 }
 
 static const struct btf_kfunc_id_set oom_priority_kfunc_set = {
@@ -228,3 +260,4 @@ static int __init oom_priority_kfunc_init(void)
 	return register_btf_kfunc_id_set(BPF_PROG_TYPE_UNSPEC, &oom_priority_kfunc_set);
 }
 late_initcall(oom_priority_kfunc_init);
+#endif

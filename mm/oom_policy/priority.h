@@ -14,6 +14,11 @@
 #include <linux/cgroup.h>
 #include <linux/limits.h>
 #include <linux/memcontrol.h>
+#include <linux/oom_policy_host.h>
+
+int oom_policy_priority_init(void);
+void oom_policy_priority_exit(void);
+int oom_policy_may_set_priority(const struct bpf_prog *prog);
 
 /**
  * struct oom_policy_priority - what a candidate counts with
@@ -54,12 +59,13 @@ static __always_inline bool oom_policy_has_only_child(const struct mem_cgroup *m
 static __always_inline struct oom_policy_priority
 oom_policy_priority(struct mem_cgroup *memcg)
 {
+	const struct oom_policy_memcg *slots = oom_policy_memcg(memcg);
 	struct oom_policy_priority priority = { .candidate = true };
 	/* Pairs with the release in oom_priority_write(). */
-	const u8 state = smp_load_acquire(&memcg->oom_policy.priority_state);
+	const u8 state = smp_load_acquire(&slots->priority_state);
 
 	if (likely(state == BPF_OOM_PRIORITY_SET))
-		priority.value = READ_ONCE(memcg->oom_policy.priority);
+		priority.value = READ_ONCE(slots->priority);
 	else if (unlikely(state != BPF_OOM_PRIORITY_UNSET || oom_policy_has_only_child(memcg)))
 		priority = oom_policy_priority_if(NULL, memcg);
 	return priority;

@@ -385,10 +385,10 @@ void __oom_policy_report(struct oom_control *oc)
 		return;
 
 	rcu_read_lock();
-	prog = READ_ONCE(ev->first->link.prog);
+	prog = oom_policy_prog(ev->first);
 	pr_info("scope %s, prog %s, prog id %u, link id %u%s\n",
 		oom_policy_memcg_path(ev->scope), prog->aux->name, prog->aux->id,
-		READ_ONCE(ev->first->link.id), ev->early ? ", early" : "");
+		oom_policy_link_id(ev->first), ev->early ? ", early" : "");
 	rcu_read_unlock();
 
 	if (ev->over)
@@ -410,20 +410,52 @@ void __oom_policy_report(struct oom_control *oc)
 			oom_policy_memcg_path(ev->leaf));
 	if (ev->task_policy)
 		pr_info("task: the choice of link id %u among %u in %s\n",
-			READ_ONCE(ev->task_policy->link.id), ev->tasks.eligible,
+			oom_policy_link_id(ev->task_policy), ev->tasks.eligible,
 			oom_policy_memcg_path(ev->leaf));
 	oom_policy_report_namespace(ev);
+}
+
+/* Not of the whole machine's. */
+static bool oom_policy_dumps_leaf(const struct oom_policy_event *ev,
+				  const struct oom_control *oc)
+{
+	return ev->oc == oc && ev->first && oom_outcome_has_leaf(ev->outcome) &&
+	       !(oom_outcome_subtree(ev->outcome) && mem_cgroup_is_root(ev->leaf));
 }
 
 bool __oom_policy_dump_tasks(struct oom_control *oc, oom_policy_task_fn dump)
 {
 	struct oom_policy_event *ev = &oom_policy_event;
-	bool subtree = oom_outcome_subtree(ev->outcome);
 
-	if (ev->oc != oc || !ev->first || !oom_outcome_has_leaf(ev->outcome) ||
-	    (subtree && mem_cgroup_is_root(ev->leaf)))
+	if (!oom_policy_dumps_leaf(ev, oc))
 		return false;
 
-	oom_policy_scan(ev->leaf, subtree, dump, oc);
+	oom_policy_scan(ev->leaf, oom_outcome_subtree(ev->outcome), dump, oc);
 	return true;
+}
+
+/**
+ * oom_policy_listed - does a task belong in the list of the report
+ * @oc: the event; oom_lock is held
+ * @task: the task
+ *
+ * For whoever goes through all of the tasks, having no say in which.
+ *
+ * Return: false if a policy chose a memcg, and the task is elsewhere.
+ */
+bool oom_policy_listed(const struct oom_control *oc, struct task_struct *task)
+{
+	struct oom_policy_event *ev = &oom_policy_event;
+	struct mem_cgroup *own;
+	bool listed;
+
+	if (!oom_policy_dumps_leaf(ev, oc))
+		return true;
+
+	rcu_read_lock();
+	own = mem_cgroup_from_task(task);
+	listed = oom_outcome_subtree(ev->outcome) ? mem_cgroup_is_descendant(own, ev->leaf) :
+						    own == ev->leaf;
+	rcu_read_unlock();
+	return listed;
 }

@@ -44,7 +44,7 @@ static __always_inline int oom_policy_compare(void *arg, struct oom_cand *best,
 	u32 verdict;
 
 	oom_policy_set_cand_2(ctx, next);
-	verdict = oom_policy_run(ev, ctx);
+	verdict = oom_policy_run(ev, ev->policy, ctx);
 
 	next->id = ctx->cgroup_id_2;
 	next->usage = ctx->usage_2;
@@ -166,7 +166,7 @@ static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 
 	rcu_read_lock();
 	migrate_disable();
-	ev->prog = READ_ONCE(ev->policy->link.prog);
+	ev->prog = oom_policy_prog(ev->policy);
 	list_for_each_entry_rcu(css, &parent->css.children, sibling) {
 		if (unlikely(!--left || oom_policy_ticked(ev))) {
 			if (oom_policy_interrupted(ev)) {
@@ -179,7 +179,7 @@ static __always_inline int oom_policy_pass_children(struct oom_policy_event *ev,
 			}
 			if (!left) {
 				left = oom_policy_pause(css, match, kept);
-				ev->prog = READ_ONCE(ev->policy->link.prog);
+				ev->prog = oom_policy_prog(ev->policy);
 			}
 		}
 		if (unlikely(!oom_policy_eligible(ev, css, marked)))
@@ -323,7 +323,7 @@ static int oom_policy_try(void *arg, void *node, enum oom_walk_choice choice)
 	ev->leaf = node;
 	ev->outcome = oom_policy_chosen(ev, choice);
 	if (choice == OOM_WALK_LEFT && ev->policy)
-		oom_policy_abstained(ev, READ_ONCE(ev->policy->link.id), node);
+		oom_policy_abstained(ev, oom_policy_link_id(ev->policy), node);
 	return 1;
 }
 

@@ -67,8 +67,8 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	ctx.cgroup_id_2 = cgroup_id(ctx.cgroup_2);
 	ctx.priority_1 = oom_policy_priority_if(ev->what_if, memcg_1).value;
 	ctx.priority_2 = oom_policy_priority_if(ev->what_if, memcg_2).value;
-	ev->prog = READ_ONCE(ev->task_policy->link.prog);
-	verdict = oom_policy_run(ev, &ctx);
+	ev->prog = oom_policy_prog(ev->task_policy);
+	verdict = oom_policy_run(ev, ev->task_policy, &ctx);
 	best->scratch = ctx.scratch_1;
 	next->scratch = ctx.scratch_2;
 	migrate_enable();
@@ -195,7 +195,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 		ret = oom_policy_judge_tasks(ev, memcg, subtree);
 		if (ret != BPF_OOM_ABSTAIN)
 			return ret;
-		abstained = READ_ONCE(ev->task_policy->link.id);
+		abstained = oom_policy_link_id(ev->task_policy);
 		oom_policy_leave_tasks(ev);
 	}
 

@@ -106,7 +106,7 @@ static void oom_policy_judge_kill(struct mem_cgroup *memcg,
 static bool oom_policy_is_futile(struct oom_policy_event *ev, struct mem_cgroup *memcg)
 {
 	const u32 max = ev->chooser ? ev->chooser->max_futile : 0;
-	struct oom_policy_futile *futile = &memcg->oom_policy.futile;
+	struct oom_policy_futile *futile = &oom_policy_memcg(memcg)->futile;
 	struct oom_policy_futile copy;
 
 	if (!max)
@@ -233,7 +233,7 @@ void oom_policy_watch_kill(struct oom_policy_event *ev)
 	if (!mm)
 		return;
 
-	futile = &ev->leaf->oom_policy.futile;
+	futile = &oom_policy_memcg(ev->leaf)->futile;
 	futile->last = oom_policy_mm_pages(mm);
 	futile->usage = oom_policy_charged(ev->leaf);
 	WRITE_ONCE(futile->low, futile->usage);
@@ -259,7 +259,7 @@ void oom_policy_victim_left(struct task_struct *victim)
 
 	rcu_read_lock();
 	for (memcg = mem_cgroup_from_task(victim); memcg; memcg = parent_mem_cgroup(memcg)) {
-		futile = &memcg->oom_policy.futile;
+		futile = &oom_policy_memcg(memcg)->futile;
 		if (!READ_ONCE(futile->watched))
 			continue;
 		now = oom_policy_charged(memcg);

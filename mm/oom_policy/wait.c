@@ -65,7 +65,7 @@ static bool oom_policy_is_over(struct task_struct *victim)
 
 static void oom_policy_forget(struct signal_struct *sig)
 {
-	if (!xchg(&sig->oom_policy.over, true))
+	if (!xchg(&oom_policy_victim(sig)->over, true))
 		atomic_dec(&oom_policy_victims);
 }
 
@@ -80,16 +80,26 @@ void oom_policy_signal_end(struct signal_struct *sig)
 	oom_policy_died(sig);
 }
 
+/**
+ * oom_policy_victim_over - forget a victim of which nothing will come back any more
+ * @victim: a task with an oom_mm
+ *
+ * Return: false if something will.
+ */
+bool oom_policy_victim_over(struct task_struct *victim)
+{
+	if (!oom_policy_is_over(victim))
+		return false;
+	oom_policy_forget(victim->signal);
+	return true;
+}
+
 static int oom_policy_find_dying(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
 
-	if (!oom_policy_victim_mm(task))
+	if (!oom_policy_victim_mm(task) || oom_policy_victim_over(task))
 		return 0;
-	if (oom_policy_is_over(task)) {
-		oom_policy_forget(task->signal);
-		return 0;
-	}
 	return ev->evaluate(task, ev->oc);
 }
 
@@ -117,13 +127,14 @@ bool oom_policy_in_flight(struct oom_policy_event *ev)
 void oom_policy_victim_begin(struct task_struct *victim)
 {
 	struct signal_struct *sig = victim->signal;
+	struct oom_policy_victim *state = oom_policy_victim(sig);
 
 	lockdep_assert_held(&oom_lock);
 
 	/* A rehearsal may see oom_mm first: to it the grace has passed then. */
-	WRITE_ONCE(sig->oom_policy.pages, oom_policy_mm_pages(sig->oom_mm));
-	WRITE_ONCE(sig->oom_policy.shared, get_mm_counter(sig->oom_mm, MM_SHMEMPAGES));
-	WRITE_ONCE(sig->oom_policy.killed, ktime_get_mono_fast_ns());
+	WRITE_ONCE(state->pages, oom_policy_mm_pages(sig->oom_mm));
+	WRITE_ONCE(state->shared, get_mm_counter(sig->oom_mm, MM_SHMEMPAGES));
+	WRITE_ONCE(state->killed, ktime_get_mono_fast_ns());
 	atomic_inc(&oom_policy_victims);
 	/* It has been killed first. */
 	oom_policy_died(sig);
@@ -135,18 +146,18 @@ void oom_policy_victim_begin(struct task_struct *victim)
  */
 static bool oom_policy_victim_holds(struct task_struct *task)
 {
-	const struct signal_struct *sig = task->signal;
+	const struct oom_policy_victim *state = oom_policy_victim(task->signal);
 	struct mm_struct *mm = oom_policy_victim_mm(task);
 
 	if (atomic_read(&mm->mm_users))
-		return oom_policy_mm_pages(mm) * 2 > READ_ONCE(sig->oom_policy.pages);
+		return oom_policy_mm_pages(mm) * 2 > READ_ONCE(state->pages);
 
 	/* The counters run ahead of exit_mmap(), which frees in large batches. */
 	if (oom_policy_mapped(mm))
 		return true;
 
 	/* Shared memory goes with its file, which is put after the mm. */
-	return oom_policy_mostly_shared(sig) && oom_policy_exiting(task);
+	return oom_policy_mostly_shared(task->signal) && oom_policy_exiting(task);
 }
 
 static bool oom_policy_holds_memory(struct task_struct *task)
@@ -157,17 +168,16 @@ static bool oom_policy_holds_memory(struct task_struct *task)
 
 static bool oom_policy_is_slow(struct oom_policy_event *ev, struct task_struct *task)
 {
-	const struct signal_struct *sig = task->signal;
-
 	if (!oom_policy_victim_mm(task))
 		return oom_policy_dies_slowly(ev, task);
-	return ev->start <= READ_ONCE(sig->oom_policy.killed) + ev->grace &&
+	return ev->start <= READ_ONCE(oom_policy_victim(task->signal)->killed) + ev->grace &&
 	       oom_policy_victim_holds(task);
 }
 
 static int oom_policy_find_slow(struct task_struct *task, void *arg)
 {
 	struct oom_policy_event *ev = arg;
+	struct oom_policy_wait *wait = oom_policy_wait_of(ev->oc);
 
 	if (!oom_policy_is_slow(ev, task))
 		return 0;
@@ -182,8 +192,8 @@ static int oom_policy_find_slow(struct task_struct *task, void *arg)
 		oom_policy_held(ev);
 	if (ev->early)
 		return 1;
-	ev->oc->oom_policy.victim = get_task_struct(task);
-	ev->oc->oom_policy.until = READ_ONCE(task->signal->oom_policy.killed) + ev->grace;
+	wait->victim = get_task_struct(task);
+	wait->until = READ_ONCE(oom_policy_victim(task->signal)->killed) + ev->grace;
 	return 1;
 }
 
@@ -194,28 +204,36 @@ static bool oom_policy_relieved(struct mem_cgroup *memcg)
 }
 
 /**
- * oom_policy_wait - wait for the memory of the victim that an event has found
- * @oc: the event; oom_lock is not held
+ * oom_policy_wait_for - wait for the memory of the victim that an event has found
+ * @wait: whom, with a reference that is put; or nobody
+ * @memcg: the scope of the event, NULL for the whole machine; oom_lock is not held
  *
  * A memcg's event waits until the grace has passed, or there is no more need to: each
  * try of its own would be told in memory.events. What the whole machine is short of may
  * come from anywhere, so that it is tried again at the next tick; so does whoever has a
  * signal to look after.
  */
-void oom_policy_wait(struct oom_control *oc)
+void oom_policy_wait_for(const struct oom_policy_wait *wait, struct mem_cgroup *memcg)
 {
-	struct task_struct *victim = oc->oom_policy.victim;
-
-	if (!victim)
+	if (!wait->victim)
 		return;
 
 	do {
 		schedule_timeout_killable(1);
-	} while (oc->memcg && !oom_policy_relieved(oc->memcg) && !signal_pending(current) &&
-		 oom_policy_holds_memory(victim) &&
-		 ktime_get_mono_fast_ns() <= oc->oom_policy.until);
+	} while (memcg && !oom_policy_relieved(memcg) && !signal_pending(current) &&
+		 oom_policy_holds_memory(wait->victim) &&
+		 ktime_get_mono_fast_ns() <= wait->until);
 	oom_policy_has_waited();
-	put_task_struct(victim);
+	put_task_struct(wait->victim);
+}
+
+/**
+ * oom_policy_wait - the same, by the event
+ * @oc: the event; oom_lock is not held
+ */
+void oom_policy_wait(struct oom_control *oc)
+{
+	oom_policy_wait_for(oom_policy_wait_of(oc), oc->memcg);
 }
 
 /**
