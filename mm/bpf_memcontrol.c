@@ -136,15 +136,9 @@ __bpf_kfunc unsigned long bpf_mem_cgroup_freeable(struct mem_cgroup *memcg)
 
 __bpf_kfunc_end_defs();
 
+#ifndef OOM_POLICY_MODULE
 BTF_KFUNCS_START(bpf_memcontrol_kfuncs)
-BTF_ID_FLAGS(func, bpf_get_root_mem_cgroup, KF_ACQUIRE | KF_RET_NULL)
-BTF_ID_FLAGS(func, bpf_get_mem_cgroup, KF_ACQUIRE | KF_RET_NULL | KF_RCU)
-BTF_ID_FLAGS(func, bpf_put_mem_cgroup, KF_RELEASE)
-BTF_ID_FLAGS(func, bpf_mem_cgroup_usage, KF_TRUSTED_ARGS)
-BTF_ID_FLAGS(func, bpf_mem_cgroup_page_state, KF_TRUSTED_ARGS)
-BTF_ID_FLAGS(func, bpf_mem_cgroup_vm_events, KF_TRUSTED_ARGS)
-BTF_ID_FLAGS(func, bpf_mem_cgroup_memory_events, KF_TRUSTED_ARGS)
-BTF_ID_FLAGS(func, bpf_mem_cgroup_freeable, KF_TRUSTED_ARGS)
+#include "bpf_memcontrol_kfuncs.h"
 BTF_KFUNCS_END(bpf_memcontrol_kfuncs)
 
 static const struct btf_kfunc_id_set bpf_memcontrol_kfunc_set = {
@@ -166,3 +160,4 @@ static int __init bpf_memcontrol_init(void)
 						&bpf_memcontrol_kfunc_set);
 }
 late_initcall(bpf_memcontrol_init);
+#endif /* OOM_POLICY_MODULE: it registers them with its own */

@@ -20,6 +20,7 @@
 #ifndef __VMLINUX_H__
 
 #include <linux/bpf.h>
+#include <linux/ioctl.h>
 #include <linux/types.h>
 
 /* What a program returns; the verifier refuses anything else. */
@@ -85,6 +86,31 @@ struct bpf_oom_priority {
 	__s64 priority;		/* 0 unless the state is BPF_OOM_PRIORITY_SET */
 	__u32 state;		/* BPF_OOM_PRIORITY_* */
 	__u32 reserved;		/* 0 */
+};
+
+/* An attached policy: what bpf_link_info.oom_policy says of its link, field by field. */
+struct bpf_oom_policy_info {
+	__u64 cgroup_id;	/* 0 once detached */
+	__u32 attach_type;
+	__u32 flags;		/* BPF_F_OOM_POLICY_* */
+	__u32 budget_us;
+	__u32 grace_ms;
+	__u32 state;		/* BPF_OOM_LINK_* */
+	__u32 max_futile;	/* 0 = any number */
+	__u64 selections;
+	__u64 comparisons;
+	__u64 kills;
+	__u64 fallback_none_eligible;
+	__u64 fallback_budget;
+	__u64 fallback_abstain;
+	__u64 fallback_disabled;
+	__u64 fallback_in_flight;
+	__u64 last_victim_cgroup_id;
+	__u64 last_ns;
+	__u64 worst_ns;
+	__u64 fallback_grace;
+	__u64 spared;
+	__u64 fallback_futile;
 };
 
 struct cgroup;
@@ -189,6 +215,51 @@ struct bpf_oom_pair {
 	__u32 flags;		/* BPF_OOM_PAIR_* */
 };
 
+/*
+ * /dev/oom_policy, of the module for kernels that do not know the program type. A policy
+ * is a struct_ops program there, a map has its options, and a link of the map attaches
+ * it. The device says of which types these are, and answers for what the kernel has no
+ * place: BPF_OOM_DEVICE_TEST_RUN takes a union bpf_attr as BPF_PROG_TEST_RUN does.
+ *
+ * Of each structure the caller says how long the one is that it knows.
+ */
+
+/* The data of a map: struct bpf_oom_policy_ops, as user space sees it. */
+struct bpf_oom_policy_map {
+	__u64 compare;		/* fd of a program that compares memcgs; or */
+	__u64 compare_tasks;	/* of one that compares tasks */
+	__u64 cgroup_id;	/* where; 0 for the root */
+	__u32 flags;		/* BPF_F_OOM_POLICY_* */
+	__u32 budget_us;	/* per selection, 0 = default */
+	__u32 grace_ms;		/* for the last victim, 0 = none */
+	__u32 max_futile;	/* 0 or BPF_OOM_POLICY_NEVER_FUTILE */
+	__u32 reserved[4];	/* must be zero */
+};
+
+struct bpf_oom_device_types {
+	__u32 size;		/* in */
+	__u32 btf_id;		/* of the module's types */
+	__u32 prog_type_id;	/* attach_btf_id of a program; its expected_attach_type */
+				/* is 0 if it compares memcgs, 1 for tasks */
+	__u32 map_type_id;	/* of a map's value */
+	__u32 map_value_size;
+	__u32 map_data_offset;	/* of struct bpf_oom_policy_map in that */
+};
+
+struct bpf_oom_device_info {
+	__u32 size;		/* in */
+	__u32 link_id;		/* in: of a struct_ops link */
+	__u32 prog_id;
+	__u32 reserved;
+	struct bpf_oom_policy_info info; /* attach_type: 0 compares memcgs, 1 tasks */
+	__u64 clamped;		/* verdicts that were none, taken for BPF_OOM_EQUAL */
+};
+
 #endif /* __VMLINUX_H__ */
+
+#define BPF_OOM_DEVICE		"/dev/oom_policy"
+#define BPF_OOM_DEVICE_TYPES	_IO(0xbf, 0)
+#define BPF_OOM_DEVICE_INFO	_IO(0xbf, 1)
+#define BPF_OOM_DEVICE_TEST_RUN	_IO(0xbf, 2)
 
 #endif /* _UAPI__LINUX_BPF_OOM_POLICY_H__ */
