@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/bpf_oom_policy.h>
 
 #include "helpers.h"
 
@@ -167,4 +168,9 @@ int wait_exit(pid_t pid)
 		return -1;
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool by_module(void)
+{
+	return !access(BPF_OOM_DEVICE, F_OK);
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 #include <time.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/types.h>
 
@@ -97,5 +98,14 @@ bool has_ended(pid_t pid);
 
 /* Exit status of a child, -1 if it was killed or does not end. */
 int wait_exit(pid_t pid);
+
+/* Whether OOM policies are a module's here, which cannot do all that a kernel can. */
+bool by_module(void);
+
+/*
+ * bpf(2) as libbpf calls it: where OOM policies are a module's, what is about them is
+ * said to that. Else the system call.
+ */
+int oom_policy_bpf(enum bpf_cmd cmd, union bpf_attr *attr, unsigned int size);
 
 #endif /* SELFTESTS_OOM_POLICY_HELPERS_H */

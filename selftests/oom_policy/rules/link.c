@@ -33,7 +33,7 @@ static const struct bpf_insn return_equal[] = {
 
 static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 {
-	const long ret = syscall(__NR_bpf, cmd, attr, sizeof(*attr));
+	const int ret = oom_policy_bpf(cmd, attr, sizeof(*attr));
 
 	return ret < 0 ? -errno : ret;
 }
@@ -295,6 +295,10 @@ TEST_F(link, fdinfo)
 	char number[32];
 
 	ASSERT_LE(0, link_fd);
+	if (by_module()) {
+		close(link_fd);
+		SKIP(return, "a module has no say in a link's fdinfo");
+	}
 	EXPECT_TRUE(fdinfo_has(link_fd, "link_type", "oom_policy"));
 	snprintf(number, sizeof(number), "%u", prog_id(_metadata, self->prog));
 	EXPECT_TRUE(fdinfo_has(link_fd, "prog_id", number));
@@ -391,6 +395,8 @@ TEST_F(dormant, keeps_its_cgroup)
 	char number[32];
 
 	EXPECT_EQ(self->id, info_of(_metadata, self->link).oom_policy.cgroup_id);
+	if (by_module())
+		return;
 	snprintf(number, sizeof(number), "%ju", (uintmax_t)self->id);
 	EXPECT_TRUE(fdinfo_has(self->link, "cgroup_id", number));
 	snprintf(number, sizeof(number), "%u", BPF_OOM_LINK_DORMANT);
@@ -590,6 +596,8 @@ TEST_F(update, ruler)
 		opts.old_prog_fd = variant->old == RIGHT_OLD ? self->prog : self->new_prog;
 	}
 	EXPECT_EQ(variant->err, bpf_link_update(self->link, self->new_prog, &opts));
+	if (by_module() && variant->err == -ENOLINK)
+		return;	/* a link that has been detached tells nothing there */
 	EXPECT_EQ(variant->err ? old_id : new_id,
 		  info_of(_metadata, self->link).prog_id);
 }
@@ -934,6 +942,8 @@ FIXTURE_TEARDOWN(capability)
 
 TEST_F(capability, load)
 {
+	if (by_module() && !(variant->caps & 1ULL << CAP_SYS_ADMIN) && !variant->load_err)
+		SKIP(return, "a module's types take CAP_SYS_ADMIN to be found");
 	ASSERT_EQ(0, keep_capabilities(variant->caps));
 	EXPECT_EQ(variant->load_err, only_err(policy_prog()));
 }

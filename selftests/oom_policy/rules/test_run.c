@@ -38,7 +38,7 @@
 
 static int test_run(union bpf_attr *attr)
 {
-	return syscall(__NR_bpf, BPF_PROG_TEST_RUN, attr, sizeof(*attr)) ? -errno : 0;
+	return oom_policy_bpf(BPF_PROG_TEST_RUN, attr, sizeof(*attr)) ? -errno : 0;
 }
 
 /* What a rehearsal says; the kernel that is tested has steps as long as these. */

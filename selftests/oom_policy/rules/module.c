@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The module for kernels that have no OOM policies: when it comes and goes, what it
+ * refuses, and what it cannot ask the verifier for. What it decides is up to the other
+ * tests, which know nothing of it.
+ *
+ * "module lockdown" is for a machine that is to refuse it: booted with
+ * lockdown=integrity.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <linux/bpf_oom_policy.h>
+
+#include "kselftest_harness.h"
+#include "kmsg.h"
+#include "policy.h"
+#include "verifier.skel.h"
+
+#define MODULE	"/lib/modules/oom_policy.ko"
+#define FTRACE	"/proc/sys/kernel/ftrace_enabled"
+#define ROUNDS	25
+#define ROUNDS_AMID_OOMS	5	/* each of these has a report on the console */
+
+/* 0 or a negative errno. */
+static int module_load(const char *options)
+{
+	int fd = open(MODULE, O_RDONLY | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = syscall(__NR_finit_module, fd, options, 0) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+static int module_unload(void)
+{
+	return syscall(__NR_delete_module, "oom_policy", O_NONBLOCK) ? -errno : 0;
+}
+
+/* Links and programs end a moment after their last file descriptor. */
+static bool module_goes(void)
+{
+	return wait_until(module_unload() != -EAGAIN && access(BPF_OOM_DEVICE, F_OK));
+}
+
+static char said[4096];
+
+static int keep_words(enum libbpf_print_level level, const char *format, va_list args)
+{
+	const size_t len = strlen(said);
+
+	if (level == LIBBPF_WARN)
+		vsnprintf(said + len, sizeof(said) - len, format, args);
+	return 0;
+}
+
+/* A device that answers is the sign of a module that works. */
+static int ask_device(unsigned long request, void *arg)
+{
+	int fd = open(BPF_OOM_DEVICE, O_RDWR | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = ioctl(fd, request, arg) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+FIXTURE(absent)
+{
+	int log;
+};
+
+FIXTURE_SETUP(absent)
+{
+	self->log = kmsg_open();
+	ASSERT_LE(0, self->log);
+	said[0] = '\0';
+}
+
+FIXTURE_TEARDOWN(absent)
+{
+	libbpf_set_print(NULL);
+	close(self->log);
+}
+
+TEST_F(absent, a_loader_says_what_to_install)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_OOM_POLICY);
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	libbpf_set_print(keep_words);
+	EXPECT_EQ(-EINVAL, bpf_prog_load(BPF_PROG_TYPE_OOM_POLICY, "policy", "GPL", insns,
+					 2, &opts));
+	EXPECT_NE(NULL, strstr(said, "this kernel has no OOM policies"));
+	EXPECT_NE(NULL, strstr(said, "bpf-oom-policy-dkms"));
+}
+
+TEST_F_TIMEOUT(absent, comes_and_goes, TEST_TIMEOUT_S)
+{
+	struct bpf_oom_device_types types = { .size = sizeof(types) };
+	int round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		ASSERT_EQ(0, module_load(""));
+		ASSERT_EQ(0, ask_device(BPF_OOM_DEVICE_TYPES, &types));
+		EXPECT_EQ(0, access("/proc/sys/vm/oom_policy_enabled", R_OK));
+		ASSERT_EQ(0, module_unload());
+		ASSERT_NE(0, access(BPF_OOM_DEVICE, F_OK));
+		ASSERT_NE(0, access("/proc/sys/vm/oom_policy_enabled", F_OK));
+	}
+	TH_LOG("%d times, with a rehearsal each time", ROUNDS);
+	EXPECT_EQ(0, kmsg_count(self->log, "invoked oom-killer"));
+}
+
+TEST_F(absent, refused_while_ftrace_is_off)
+{
+	ASSERT_EQ(0, write_file(FTRACE, "0"));
+	EXPECT_EQ(-EBUSY, module_load(""));
+	ASSERT_EQ(0, write_file(FTRACE, "1"));
+	EXPECT_LT(0, kmsg_count(self->log, "ftrace is off"));
+	EXPECT_NE(0, access(BPF_OOM_DEVICE, F_OK));
+}
+
+TEST_F(absent, refused_with_a_wrong_parameter)
+{
+	EXPECT_EQ(-EINVAL, module_load("enabled=2"));
+	ASSERT_EQ(0, module_load("enabled=0"));
+	EXPECT_EQ(0, module_unload());
+}
+
+/* Somebody raises one OOM after the other. */
+static void *run_out(void *arg)
+{
+	bool *stop = arg;
+
+	while (!__atomic_load_n(stop, __ATOMIC_RELAXED))
+		raise_oom_sysrq();
+	return NULL;
+}
+
+TEST_F_TIMEOUT(absent, comes_and_goes_amid_ooms, TEST_TIMEOUT_S)
+{
+	bool stop = false;
+	pthread_t thread;
+	int round;
+
+	ASSERT_EQ(0, protect_ancestors());
+	ASSERT_EQ(0, pthread_create(&thread, NULL, run_out, &stop));
+	for (round = 0; round < ROUNDS_AMID_OOMS; round++) {
+		EXPECT_EQ(0, module_load(""));
+		EXPECT_EQ(0, module_unload());
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	TH_LOG("%d OOMs meanwhile", kmsg_count(self->log, "invoked oom-killer"));
+}
+
+FIXTURE(present)
+{
+	struct tree tree;
+	struct verifier *skel;
+	struct bpf_link *link;
+	int log;
+};
+
+FIXTURE_SETUP(present)
+{
+	self->log = kmsg_open();
+	ASSERT_LE(0, self->log);
+	ASSERT_EQ(0, protect_ancestors());
+	ASSERT_EQ(0, tree_make(&self->tree, "A=0,8M B=0,16M C=0,4M"));
+	ASSERT_EQ(0, module_load(""));
+	self->skel = verifier__open();
+	ASSERT_NE(NULL, self->skel);
+}
+
+FIXTURE_TEARDOWN(present)
+{
+	bpf_link__destroy(self->link);
+	verifier__destroy(self->skel);
+	tree_remove(&self->tree);
+	EXPECT_TRUE(module_goes());
+	close(self->log);
+}
+
+static struct bpf_program *load_one(struct verifier *skel, const char *name)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, name);
+
+	libbpf_set_print(NULL);
+	if (prog)
+		bpf_program__set_autoload(prog, true);
+	return prog && !verifier__load(skel) ? prog : NULL;
+}
+
+/* Such a program runs by a map only, and a map takes it of its own types only. */
+TEST_F(present, goes_without_a_program_that_is_not_attached)
+{
+	struct bpf_program *prog = load_one(self->skel, "return_equal");
+
+	ASSERT_NE(NULL, prog);
+	ASSERT_EQ(0, module_unload());
+	ASSERT_EQ(0, module_load(""));
+	self->link = attach_with(prog, "");
+	EXPECT_EQ(NULL, self->link);
+	EXPECT_EQ(EINVAL, errno);
+}
+
+TEST_F(present, stays_while_a_policy_is_attached)
+{
+	struct bpf_program *prog = load_one(self->skel, "return_equal");
+
+	ASSERT_NE(NULL, prog);
+	self->link = attach_with(prog, "");
+	ASSERT_NE(NULL, self->link);
+	EXPECT_EQ(-EAGAIN, module_unload());
+	EXPECT_EQ(0, access(BPF_OOM_DEVICE, F_OK));
+}
+
+TEST_F(present, ftrace_cannot_be_switched_off)
+{
+	EXPECT_NE(0, write_file(FTRACE, "0"));
+	EXPECT_EQ(-EEXIST, module_load(""));
+}
+
+/* The verifier does not know the range: a tie instead, which larger usage decides. */
+TEST_F_TIMEOUT(present, verdict_out_of_range_is_a_tie, TEST_TIMEOUT_S)
+{
+	struct bpf_program *prog = load_one(self->skel, "return_four");
+	struct bpf_oom_device_info info = { .size = sizeof(info) };
+	struct bpf_link_info link = {};
+	__u32 len = sizeof(link);
+
+	ASSERT_NE(NULL, prog);
+	self->link = attach_with(prog, "", .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, raise_oom_sysrq());
+	EXPECT_TRUE(wait_until(node_killed(tree_find(&self->tree, "B")) == 1));
+	EXPECT_EQ(1, tree_killed(&self->tree));
+
+	ASSERT_EQ(0, bpf_link_get_info_by_fd(bpf_link__fd(self->link), &link, &len));
+	info.link_id = link.id;
+	ASSERT_EQ(0, ask_device(BPF_OOM_DEVICE_INFO, &info));
+	TH_LOG("%llu of %llu verdicts were none", info.clamped, link.oom_policy.comparisons);
+	EXPECT_LT(0ULL, info.clamped);
+	EXPECT_EQ(link.oom_policy.comparisons, info.clamped);
+}
+
+TEST_F(present, kfuncs_that_are_not_listed_are_refused)
+{
+	EXPECT_EQ(NULL, load_one(self->skel, "iterate_bits"));
+	EXPECT_EQ(EACCES, errno);
+	EXPECT_LT(0, kmsg_count(self->log, "that an OOM policy may not"));
+}
+
+TEST_F(present, device_refuses)
+{
+	struct bpf_oom_device_info info = { .size = sizeof(info), .link_id = ~0U };
+	struct bpf_oom_device_types types = { .size = 4 };
+	pid_t pid;
+
+	EXPECT_EQ(-ENOENT, ask_device(BPF_OOM_DEVICE_INFO, &info));
+	info.size = 8;
+	EXPECT_EQ(-EINVAL, ask_device(BPF_OOM_DEVICE_INFO, &info));
+	EXPECT_EQ(-EINVAL, ask_device(BPF_OOM_DEVICE_TYPES, &types));
+	EXPECT_EQ(-EFAULT, ask_device(BPF_OOM_DEVICE_TYPES, NULL));
+	EXPECT_EQ(-ENOTTY, ask_device(_IO(0xbf, 99), NULL));
+
+	/* Root without a capability may open it, and no more. */
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(keep_capabilities(0) ||
+		      ask_device(BPF_OOM_DEVICE_TYPES, &types) != -EPERM);
+	EXPECT_EQ(0, wait_exit(pid));
+}
+
+static int test_refusal(const char *name, int err, const char *words)
+{
+	int log = kmsg_open();
+	int ret = module_load("");
+
+	ksft_print_header();
+	ksft_set_plan(2);
+	ksft_print_msg("loading: %d\n", ret);
+	ksft_test_result(ret == err && access(BPF_OOM_DEVICE, F_OK), "%s.refused\n", name);
+	ksft_test_result(kmsg_count(log, words) > 0, "%s.says_why\n", name);
+	ksft_finished();
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "lockdown"))
+		return test_refusal("lockdown", -EPERM, "unsigned module loading is restricted");
+	return test_harness_run(argc, argv);
+}
