@@ -418,7 +418,7 @@ void oom_explain_load(const char *what, int err, const char *log)
 	if (err == EPERM)
 		oom_err("no permission to load %s: it takes CAP_BPF and CAP_PERFMON", what);
 	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_OOM_POLICY, NULL) == 0)
-		oom_err("this kernel has no OOM policies: it needs CONFIG_BPF_OOM_POLICY=y");
+		oom_err("this kernel has no OOM policies: run \"modprobe oom_policy\" (package bpf-oom-policy-dkms), or boot one with CONFIG_BPF_OOM_POLICY");
 	else if (why)
 		oom_err("the verifier refuses %s: %s (option -d shows all of its log)", what, why);
 	else
