@@ -120,6 +120,10 @@ coverage.h: overlay
 test: tests $(if $(findstring stock,$(SELECTED)),stock) ## all tests, as KTAP (TESTS="link selection": some; JOBS=1)
 	@scripts/run-tests $(TESTS)
 
+.PHONY: test-module
+test-module: tests ## the module on Debian's own kernels (KERNELS=, TESTS="selection": some)
+	@scripts/test-module $(TESTS)
+
 .PHONY: coverage
 coverage: tests $(if $(findstring stock,$(SELECTED)),stock) ## which lines and branches the tests reach: build/coverage/ (TESTS="link": some)
 	@scripts/deps coverage
@@ -171,6 +175,12 @@ deb: tools ## Debian packages in build/deb; CONFIG=file (default: the running ke
 	@scripts/deb-tools
 	@$(STEP) deb-kernel scripts/deb-kernel $(CONFIG)
 
+.PHONY: deb-module
+deb-module: tools ## Debian packages of the module (DKMS) and the tools, in build/deb
+	@scripts/deps deb
+	@scripts/deb-tools
+	@scripts/deb-dkms
+
 .PHONY: testdeb
 testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 	@scripts/deps deb
@@ -178,7 +188,7 @@ testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early accel initramfs.cpio \
+	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early module accel initramfs.cpio \
 		kernel kernel-debug kernel-kcsan kernel-coverage coverage coverage.h \
 		check patches each deb deb-test kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
 		build/series.* build/deb.*
