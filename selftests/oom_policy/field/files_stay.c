@@ -181,7 +181,9 @@ TEST_F_TIMEOUT(pod, full_of_files, TEST_TIMEOUT_S)
 	}
 
 	EXPECT_EQ(1U, info.oom_policy.fallback_futile);
-	EXPECT_EQ(1, kmsg_count(self->log, TOLD));
+	/* Reports are rate-limited, ten in five seconds: this one was among the first. */
+	if (!variant->max_futile)
+		EXPECT_EQ(1, kmsg_count(self->log, TOLD));
 	EXPECT_TRUE(wait_until(node_killed(tree_find(&self->tree, "batch")) == 1));
 	EXPECT_FALSE(sleeper_dies(_metadata, self, scope));
 	EXPECT_TRUE(wait_until(node_killed(tree_find(&self->tree, "batch")) == 2));
