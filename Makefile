@@ -64,8 +64,8 @@ $(error the path of this folder has a blank, with which no kernel builds: $(TOP)
 endif
 
 # What a test names is known before anything is built for it.
-ifneq ($(filter test coverage,$(MAKECMDGOALS)),)
-SELECTED := $(shell DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' COVERAGE='$(COVERAGE)' \
+ifneq ($(filter test coverage field,$(MAKECMDGOALS)),)
+SELECTED := $(shell FIELD=$(filter field,$(MAKECMDGOALS)) DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' COVERAGE='$(COVERAGE)' \
 	JOBS='$(JOBS)' PART='$(PART)' scripts/run-tests -l $(TESTS) || echo none)
 ifneq ($(filter none,$(SELECTED)),)
 $(error nothing was built)
@@ -123,6 +123,13 @@ test: tests $(if $(findstring stock,$(SELECTED)),stock) ## all tests, as KTAP (T
 .PHONY: test-module
 test-module: tests ## the module on Debian's own kernels (KERNELS=, TESTS="selection": some)
 	@scripts/test-module $(TESTS)
+
+.PHONY: field
+field: tools ## the same with Debian, systemd, containers and other killers in the machine (TESTS="field_podman": some)
+	@scripts/deps field
+	@$(STEP) kernel-field scripts/kernel $(B)/src $(B)/kernel-field vm/kernel.config vm/field.config
+	@$(STEP) field scripts/field
+	@FIELD=1 TIMEOUT=$${TIMEOUT:-1200} scripts/run-tests $(TESTS)
 
 .PHONY: coverage
 coverage: tests $(if $(findstring stock,$(SELECTED)),stock) ## which lines and branches the tests reach: build/coverage/ (TESTS="link": some)
@@ -189,6 +196,6 @@ testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early module accel initramfs.cpio \
-		kernel kernel-debug kernel-kcsan kernel-coverage coverage coverage.h \
+		kernel kernel-debug kernel-kcsan kernel-coverage kernel-field field coverage coverage.h \
 		check patches each deb deb-test kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
 		build/series.* build/deb.*

@@ -1,0 +1,160 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the cases share: lines of KTAP, tenants, shortages, and who died of them. A case
+# is a file of commands that this is read before; its line "# tests: N" says how many
+# results it reports. Nothing here waits for a time: "until_true" asks again until what
+# it waits for is so, and gives up where that will never be.
+
+# shellcheck disable=SC1091,SC2034 # the kernel's; where the package has its things
+. /mnt/ktap_helpers.sh
+lib=/usr/lib/oom_policy
+said=/run/field.said
+scope=/
+cgroups=/sys/fs/cgroup
+
+# check NAME COMMAND...: a result; what the command says is shown if it fails
+check()
+{
+	local name=$1
+	shift
+	if "$@" >"$said" 2>&1; then
+		ktap_test_pass "$name"
+	else
+		sed 's/^/# /' "$said"
+		ktap_test_fail "$name"
+	fi
+}
+
+note() { sed 's/^/# /'; }
+
+# same WHAT EXPECTED CAME
+same()
+{
+	[ "$2" = "$3" ] && return
+	echo "$1: expected '$2', came '$3'"
+	return 1
+}
+
+until_true()
+{
+	local end=$((SECONDS + 120))
+	until "$@" >/dev/null 2>&1; do
+		if [ "$SECONDS" -gt "$end" ]; then
+			echo "it did not come to: $*"
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
+# page HEADING: runs the commands that the page has below that heading
+page()
+{
+	awk -v heading="$1" '
+		inside && /^(=+|-+)$/ && !first { exit }
+		$0 == heading { inside = first = 1; next }
+		inside && /^(=+|-+)$/ { first = 0; next }
+		inside && /^    # / { print substr($0, 7); next }
+		inside && /^    > / { print substr($0, 7) }' /mnt/page.rst >/run/field.page
+	[ -s /run/field.page ] || {
+		echo "the page has no commands below '$1'"
+		return 1
+	}
+	bash -ex /run/field.page </dev/null
+}
+
+unit() { systemctl show --property="$2" --value "$1"; }
+property_is() { [ "$(unit "$1" "$2")" = "$3" ]; }
+cgroup_of() { unit "$1" ControlGroup; }
+event() { sed -n "s/^$2 //p" "$cgroups$1/memory.events"; }
+
+# tenant UNIT SLICE MEGABYTES [OPTION...]: a service that holds memory when this returns
+tenant()
+{
+	local unit=$1 slice=$2 megabytes=$3
+	shift 3
+	systemd-run -q --unit="$unit" --slice="$slice" --service-type=notify "$@" \
+		/mnt/hold "$megabytes"
+}
+
+# in_cgroup DIR ADJ COMMAND...: runs it there with that oom_score_adj, and returns when
+# it holds its memory; its process is left in "started"
+in_cgroup()
+{
+	local dir=$1 adj=$2
+	shift 2
+	rm -f /run/field.ready
+	mkfifo /run/field.ready
+	# shellcheck disable=SC2016 # that shell's
+	READY=/run/field.ready choom -n "$adj" -- \
+		sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$dir" "$@" &
+	started=$!
+	read -r _ </run/field.ready
+}
+
+# in_scope UNIT SLICE ADJ COMMAND...: the same in a transient scope
+in_scope()
+{
+	local unit=$1 slice=$2 adj=$3
+	shift 3
+	rm -f /run/field.ready
+	mkfifo /run/field.ready
+	READY=/run/field.ready choom -n "$adj" -- \
+		systemd-run -q --scope --unit="$unit" --slice="$slice" "$@" &
+	started=$!
+	read -r _ </run/field.ready
+}
+
+# Units that have to be gone for the next ones of that name.
+drop()
+{
+	systemctl stop "$@" 2>/dev/null
+	systemctl reset-failed "$@" 2>/dev/null
+	true
+}
+
+# The kernel's lines about kills, as CGROUP COMM PID
+kills()
+{
+	dmesg | sed -n 's/.*oom-kill:.*task_memcg=\([^,]*\),task=\([^,]*\),pid=\([0-9]*\),.*/\1 \2 \3/p'
+}
+
+nr_kills() { kills | wc -l; }
+more_kills_than() { [ "$(nr_kills)" -gt "$1" ]; }
+
+# Whom a shortage would take, and whom the first one took after so many kills
+rehearsed() { bpftool -j oom select "${1-/}" | jq -r '.victim | "\(.cgroup) \(.comm) \(.pid)"'; }
+kill_after() { kills | sed -n "$(($1 + 1))p"; }
+
+# A shortage of the machine without a shortage: what the killer does is the same.
+shortage_now()
+{
+	local before
+	before=$(nr_kills)
+	echo f >/proc/sysrq-trigger
+	until_true more_kills_than "$before"
+}
+
+# A real one: somebody in SLICE takes all that there is, until it is the victim itself.
+shortage()
+{
+	systemd-run -q --wait --collect --unit=growth --slice="$1" /mnt/hold all
+	true
+}
+
+# as_rehearsed COMMAND...: the first to die of it is whom the rehearsal before it named,
+# for a shortage of the machine or of "scope". It is left in "victim": CGROUP COMM PID.
+as_rehearsed()
+{
+	local whom before
+	whom=$(rehearsed "$scope")
+	before=$(nr_kills)
+	echo "rehearsed: $whom"
+	"$@"
+	victim=$(kill_after "$before")
+	same killed "$whom" "$victim"
+}
+
+priority() { cat "$cgroups$1/memory.oom.priority"; }
+links() { bpftool -j oom show | jq -c '[.policies[] | [.cgroup, .prog_name, .link_id]]'; }
