@@ -101,9 +101,15 @@ in_scope()
 	rm -f /run/field.ready
 	mkfifo /run/field.ready
 	READY=/run/field.ready choom -n "$adj" -- \
-		systemd-run -q --scope --unit="$unit" --slice="$slice" "$@" &
+		systemd-run -q --scope --collect --unit="$unit" --slice="$slice" "$@" &
 	started=$!
 	read -r _ </run/field.ready
+}
+
+# The policy as the package configures it, and this test's own slice out of the way
+policy()
+{
+	systemctl start oom-policy && bpftool oom priority set /system.slice 200 >/dev/null
 }
 
 # Units that have to be gone for the next ones of that name.
