@@ -329,6 +329,21 @@ static bool is_close_call(const struct ordeal *ordeal)
 		ordeal->event.model.pages % 1000 < SINK_PAGES);
 }
 
+/*
+ * What the victim shares with the one who has had it first is charged elsewhere: its
+ * death does not end the shortage, and who comes next is another event.
+ */
+static bool is_no_end(const struct stand *stand, const struct ordeal *ordeal)
+{
+	const struct model *model = &stand->tree.model;
+	const int scope = ordeal->event.model.scope;
+
+	if (!ordeal->answer.nr_dead || scope == MODEL_ROOT)
+		return false;
+	return !model_is_below(model,
+			       model->task[model->task[ordeal->answer.task].mm].node, scope);
+}
+
 /* False when there is no point in going on with the tree. */
 static bool do_event(struct stand *stand, struct ordeal *ordeal, bool shown, bool *good)
 {
@@ -340,7 +355,7 @@ static bool do_event(struct stand *stand, struct ordeal *ordeal, bool shown, boo
 		return false;
 	}
 	model_select(&stand->tree.model, &ordeal->event.model, &ordeal->answer);
-	if (is_close_call(ordeal)) {
+	if (is_close_call(ordeal) || is_no_end(stand, ordeal)) {
 		total.close_calls++;
 		return false;
 	}

@@ -482,7 +482,7 @@ void model_select(const struct model *model, const struct model_event *event,
 		  struct model_answer *answer)
 {
 	struct walk walk = { .model = model, .event = event, .answer = answer, .top = MODEL_NONE };
-	int group, ruler, policy;
+	int group, ruler, policy, chosen;
 
 	walk.first = model_ruler(model, event, event->scope, MODEL_NONE, MODEL_OF_MEMCGS);
 	memset(answer, 0, sizeof(*answer));
@@ -497,7 +497,13 @@ void model_select(const struct model *model, const struct model_event *event,
 	policy = ruler == MODEL_NONE ? MODEL_NONE : model->node[ruler].policy[MODEL_OF_MEMCGS];
 	group = find_group(&walk, model->task[answer->task].node);
 	if (group != MODEL_NONE) {
-		kill_below(&walk, group, policy == MODEL_NONE ? MODEL_NONE : answer->chosen);
+		/* Where it begins with a group, a policy for tasks has the choice. */
+		chosen = policy != MODEL_NONE ||
+			 (model->node[answer->chosen].group &&
+			  model_ruler(model, event, answer->chosen, walk.top,
+				      MODEL_OF_TASKS) != MODEL_NONE) ?
+			 answer->chosen : MODEL_NONE;
+		kill_below(&walk, group, chosen);
 		answer->seen[MODEL_GROUP] = true;
 	} else if (policy != MODEL_NONE && model->flags[policy] & BPF_F_OOM_POLICY_KILL_ALL) {
 		kill_below(&walk, answer->chosen, answer->chosen);
