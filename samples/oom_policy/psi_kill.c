@@ -247,7 +247,7 @@ static int load_kill(struct monitor *monitor)
 	if (err == -EPERM || err == -EACCES)
 		return fail("no permission to load the program: it takes CAP_SYS_ADMIN");
 	if (err)
-		return fail("the kernel refused the program (has it CONFIG_BPF_OOM_POLICY, or the module oom_policy?): %s",
+		return fail("the kernel has no OOM policies, or refuses the program: %s",
 			    strerror(-err));
 	/* It stays until the end. */
 	monitor->kill_fd = bpf_program__fd(skel->progs.kill_one);

@@ -166,7 +166,7 @@ static int load_guard(struct reclaim_guard *skel)
 	if (err == -EPERM || err == -EACCES)
 		return fail("no permission to load the guard: it takes CAP_SYS_ADMIN");
 	if (err)
-		return fail("the kernel refused the guard (has it CONFIG_BPF_OOM_POLICY, or the module oom_policy?): %s",
+		return fail("the kernel has no OOM policies, or refuses the guard: %s",
 			    strerror(-err));
 	err = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.arm), &opts) ?: (int)opts.retval;
 	if (err)

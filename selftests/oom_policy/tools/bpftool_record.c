@@ -268,7 +268,8 @@ TEST_F_TIMEOUT(record, stops_and_starts, TEST_TIMEOUT_S)
 /* A sample of the metrics. */
 static void sample_is(struct __test_metadata *_metadata, const char *sample, const char *value)
 {
-	runs(_metadata, 0, "bpftool oom metrics | grep -v '^#' | grep -F '%s ' | sed 's/.* //'", sample);
+	runs(_metadata, 0, "bpftool oom metrics | grep -v '^#' | grep -F '%s ' | sed 's/.* //'",
+	     sample);
 	EXPECT_STREQ(value, shell_output) TH_LOG("%s", sample);
 }
 

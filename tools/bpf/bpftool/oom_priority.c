@@ -169,7 +169,8 @@ static int explain_no_file(const struct oom_cgroup *cgroup, int err)
 	else if (err != ENOENT)
 		oom_err("cannot open " PRIORITY_FILE " of %s: %s", cgroup->path, strerror(err));
 	else if (oom_cgroup_has(cgroup->path, "memory.current"))
-		oom_err("this kernel has no " PRIORITY_FILE ": run \"modprobe oom_policy\" (package bpf-oom-policy-dkms), or boot one with CONFIG_BPF_OOM_POLICY");
+		oom_err("this kernel has no %s: run \"modprobe oom_policy\" (package %s), or boot one with %s",
+			PRIORITY_FILE, "bpf-oom-policy-dkms", "CONFIG_BPF_OOM_POLICY");
 	else
 		oom_err("%s has no memory controller, so no priority: enable it in cgroup.subtree_control of its parent",
 			cgroup->path);
