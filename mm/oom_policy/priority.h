@@ -19,6 +19,7 @@
 int oom_policy_priority_init(void);
 void oom_policy_priority_exit(void);
 int oom_policy_may_set_priority(const struct bpf_prog *prog);
+int bpf_oom_policy_set_priority(struct mem_cgroup *memcg, u32 state, s64 priority);
 
 /**
  * struct oom_policy_priority - what a candidate counts with

@@ -29,11 +29,11 @@
 
 #define CONTAINERS								\
 	"kubepods=0 kubepods/be=0 kubepods/be/podA=0 kubepods/be/podA/c=0,10M "	\
-	"kubepods/bu=0 kubepods/bu/podB=0 kubepods/bu/podB/c=0,20M "		\
+	"kubepods/burst=0 kubepods/burst/podB=0 kubepods/burst/podB/c=0,20M "	\
 	"kubepods/podC=0 kubepods/podC/c=0,60M kubepods/podC/pause=0,1M,adj=-998"
 #define CLASSES									\
-	"kubepods=0 kubepods/be=0 kubepods/be/pod=0,8M kubepods/bu=0 "		\
-	"kubepods/bu/pod=0,24M kubepods/bu/grows=0 kubepods/pod=0,60M"
+	"kubepods=0 kubepods/be=0 kubepods/be/pod=0,8M kubepods/burst=0 "	\
+	"kubepods/burst/pod=0,24M kubepods/burst/grows=0 kubepods/pod=0,60M"
 #define ATTACH_LEAVES								\
 	"bpftool oom attach " LEAF_POLICY " / flags memcg map oom_priority pin "	\
 	MAP_PIN " pin " PIN
@@ -69,7 +69,7 @@ FIXTURE_VARIANT_ADD(containers, limit_of_pods) { .scope = "kubepods" };
 
 /* As the agent of kubewharf does: of the containers, and once an hour of no others. */
 static const char * const containers[] = {
-	"kubepods/be/podA/c", "kubepods/bu/podB/c", "kubepods/podC/c",
+	"kubepods/be/podA/c", "kubepods/burst/podB/c", "kubepods/podC/c",
 };
 
 static const __s64 of_containers[] = { -100, 0, 100 };
@@ -158,7 +158,7 @@ TEST_F_TIMEOUT(containers, lowest_first_at_all_levels, TEST_TIMEOUT_S)
 /* What others have written there is gone after the sweep: nothing depends on it. */
 TEST_F_TIMEOUT(containers, order_outlives_the_sweep, TEST_TIMEOUT_S)
 {
-	static const char * const classes[] = { "kubepods/be", "kubepods/bu", "kubepods/podC" };
+	static const char * const classes[] = { "kubepods/be", "kubepods/burst", "kubepods/podC" };
 	const __s64 wrong[] = { 300, 0, -300 };
 	size_t i;
 
@@ -208,7 +208,7 @@ FIXTURE_SETUP(classes)
 	ASSERT_NE(NULL, self->recorder);
 	runs(_metadata, "bpftool oom attach " POLICY " / flags memcg pin " PIN);
 	runs(_metadata, "bpftool oom priority set kubepods/be -200");
-	runs(_metadata, "bpftool oom priority set kubepods/bu -100");
+	runs(_metadata, "bpftool oom priority set kubepods/burst -100");
 	self->log = kmsg_open();
 	ASSERT_LE(0, self->log);
 }
@@ -227,7 +227,7 @@ TEST_F_TIMEOUT(classes, lowest_first_and_told, TEST_TIMEOUT_S)
 
 	ASSERT_EQ(0, variant->scope ?
 		  policy_memcg_shortage(self->recorder, &self->tree, variant->scope,
-					"kubepods/bu/grows", 1) :
+					"kubepods/burst/grows", 1) :
 		  policy_event(self->recorder));
 	EXPECT_STREQ("kubepods/be/pod", policy_victims(self->recorder, &self->tree));
 	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
