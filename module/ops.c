@@ -97,18 +97,18 @@ void oom_policy_drop(struct oom_policy *policy)
 int oom_policy_ops_info(u32 link_id, struct bpf_oom_policy_info *info, u32 *prog_id,
 			u64 *clamped)
 {
-	struct oom_policy_held *held;
-	bool found = false;
+	struct oom_policy_held *pos, *held = NULL;
 
 	spin_lock(&oom_policy_held_lock);
-	list_for_each_entry(held, &oom_policy_held, all) {
-		found = held->link && held->link->id == link_id &&
-			oom_policy_tryget(&held->policy);
-		if (found)
+	list_for_each_entry(pos, &oom_policy_held, all) {
+		if (pos->link && pos->link->id == link_id &&
+		    oom_policy_tryget(&pos->policy)) {
+			held = pos;
 			break;
+		}
 	}
 	spin_unlock(&oom_policy_held_lock);
-	if (!found)
+	if (!held)
 		return -ENOENT;
 
 	oom_policy_get_info(&held->policy, info);
