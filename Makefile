@@ -125,7 +125,7 @@ test-module: tests ## the module on Debian's own kernels (KERNELS=, TESTS="selec
 	@scripts/test-module $(TESTS)
 
 .PHONY: field
-field: tools ## the same with Debian, systemd, containers and other killers in the machine (TESTS="field_podman": some)
+field: tools ## the same with Debian, systemd and other killers in the machine (TESTS="field_killers": some)
 	@scripts/deps field
 	@$(STEP) kernel-field scripts/kernel $(B)/src $(B)/kernel-field vm/kernel.config vm/field.config
 	@$(STEP) field scripts/field
