@@ -5,8 +5,15 @@
 # KCSAN=1 one that looks for data races.
 
 TOP   := $(CURDIR)
-B     := $(TOP)/build
 STEP  := scripts/step
+
+# BASE is the kernel that the overlay is laid over; another than the default has a
+# folder of its own in build/.
+export BASE
+B     := $(shell scripts/base || echo none)
+ifeq ($(B),none)
+$(error nothing was built)
+endif
 
 # Turmoil is for the kernel that notices.
 ifneq ($(filter stress,$(MAKECMDGOALS)),)
@@ -195,7 +202,7 @@ testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(addprefix build/,src stock obj tools tests logs run bench bench-early module accel initramfs.cpio \
+	rm -rf $(addprefix build/,7.3 src stock obj tools tests logs run bench bench-early module accel initramfs.cpio \
 		kernel kernel-debug kernel-kcsan kernel-coverage kernel-field field coverage coverage.h \
 		check patches each deb deb-test kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
 		build/series.* build/deb.*

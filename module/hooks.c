@@ -2,7 +2,8 @@
 /*
  * Where the kernel's OOM killer and memory controller come by here: ftrace makes these
  * functions of theirs go to ours instead, which call them when they are done. What a
- * kernel with OOM policies has in these places, one call each, is in hooks/mm.patch.
+ * kernel with OOM policies has in these places, one call each, is in
+ * hooks/common/mm.patch.
  *
  *	out_of_memory()			an event begins and ends
  *	oom_evaluate_task()		its first call in an event: a victim is chosen here
