@@ -68,8 +68,6 @@ static bool hook_out_of_memory(struct oom_control *oc)
 	event.oc = oc;
 	event.asked = false;
 	event.wait = (struct oom_policy_wait) {};
-	if (oom_policy_active())
-		oom_policy_victims_sweep();
 
 	ret = out_of_memory(oc);
 
@@ -125,9 +123,6 @@ static int hook_evaluate_task(struct task_struct *task, void *arg)
  */
 void select_bad_process(struct oom_control *oc)
 {
-	if (oom_policy_active())
-		oom_policy_victims_sweep();
-
 	oc->chosen_points = LONG_MIN;
 	if (!oom_policy_select(oc, oom_evaluate_task))
 		oom_policy_scan(oc->memcg ?: root_mem_cgroup, true, oom_evaluate_task, oc);

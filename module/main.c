@@ -33,9 +33,12 @@ static int __init oom_policy_module_init(void)
 	err = oom_policy_state_init();
 	if (err)
 		return err;
-	err = oom_policy_knobs_init();
+	err = oom_policy_victims_init();
 	if (err)
 		goto out_state;
+	err = oom_policy_knobs_init();
+	if (err)
+		goto out_victims;
 	err = oom_policy_hooks_init();
 	if (err)
 		goto out_knobs;
@@ -63,6 +66,8 @@ out_hooks:
 	oom_policy_hooks_exit();
 out_knobs:
 	oom_policy_knobs_exit();
+out_victims:
+	oom_policy_victims_exit();
 out_state:
 	oom_policy_state_exit();
 	return err;
@@ -75,6 +80,7 @@ static void __exit oom_policy_module_exit(void)
 	oom_policy_hooks_exit();
 	oom_policy_ops_exit();
 	oom_policy_knobs_exit();
+	oom_policy_victims_exit();
 	oom_policy_state_exit();
 }
 

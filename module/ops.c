@@ -442,7 +442,8 @@ static bool same_options(const struct oom_policy_held *held,
 	return !oom_policy_check_options(&policy) && ops->cgroup_id == cgroup_id &&
 	       policy.stage == held->policy.stage && policy.flags == held->policy.flags &&
 	       policy.budget_us == held->policy.budget_us &&
-	       policy.grace_ms == held->policy.grace_ms;
+	       policy.grace_ms == held->policy.grace_ms &&
+	       policy.max_futile == held->policy.max_futile;
 }
 
 /* When another map takes the place of the one that is linked. */

@@ -21,12 +21,6 @@
 /* Of what type a policy program is. */
 #define OOM_POLICY_PROG_TYPE	BPF_PROG_TYPE_OOM_POLICY
 
-/* Victims are seen when they leave, and so what they have given back. */
-static inline bool oom_policy_watches_kills(void)
-{
-	return true;
-}
-
 /**
  * oom_policy_judges_tasks - does a policy program compare tasks
  * @prog: the program

@@ -229,26 +229,20 @@ void oom_policy_detach(struct oom_policy *policy)
 }
 
 /* From the option to the number. */
-static int oom_policy_set_futile(struct oom_policy *policy)
+static void oom_policy_set_futile(struct oom_policy *policy)
 {
 	const u32 option = policy->max_futile;
 
-	if (!oom_policy_watches_kills()) {
-		policy->max_futile = 0;
-		return option && option != BPF_OOM_POLICY_NEVER_FUTILE ? -EOPNOTSUPP : 0;
-	}
 	policy->max_futile = option ?: OOM_POLICY_DEFAULT_FUTILE;
 	if (option == BPF_OOM_POLICY_NEVER_FUTILE)
 		policy->max_futile = 0;
-	return 0;
 }
 
 /**
  * oom_policy_check_options - may a policy be attached like this
  * @policy: its stage and options; 0 becomes the default
  *
- * Return: 0; -EINVAL for unknown flags; -ERANGE if the grace or the budget is too long;
- * -EOPNOTSUPP for a number of kills in vain where nobody sees what a kill was good for.
+ * Return: 0; -EINVAL for unknown flags; -ERANGE if the grace or the budget is too long.
  */
 int oom_policy_check_options(struct oom_policy *policy)
 {
@@ -262,7 +256,8 @@ int oom_policy_check_options(struct oom_policy *policy)
 		return -ERANGE;
 
 	policy->budget_us = policy->budget_us ?: OOM_POLICY_DEFAULT_BUDGET_US;
-	return oom_policy_set_futile(policy);
+	oom_policy_set_futile(policy);
+	return 0;
 }
 
 /**

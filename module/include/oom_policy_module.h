@@ -64,12 +64,6 @@ struct oom_policy_held {
 	struct rcu_head rcu;
 };
 
-/* Nobody tells a module when a victim has left. */
-static inline bool oom_policy_watches_kills(void)
-{
-	return false;
-}
-
 /* The members of struct bpf_oom_policy_ops are numbered from 0. */
 static inline bool oom_policy_judges_tasks(const struct bpf_prog *prog)
 {
@@ -137,7 +131,10 @@ int oom_policy_ops_info(u32 link_id, struct bpf_oom_policy_info *info, u32 *prog
 int oom_policy_state_init(void);
 void oom_policy_state_exit(void);
 void oom_policy_memcg_reset(struct mem_cgroup *memcg);
-void oom_policy_victims_sweep(void);
+
+/* victims.c */
+int oom_policy_victims_init(void);
+void oom_policy_victims_exit(void);
 
 /* symbols.c */
 int oom_policy_symbols_init(void);

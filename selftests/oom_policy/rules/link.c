@@ -162,7 +162,7 @@ static void attach_and_look(struct __test_metadata *_metadata, int prog_fd,
 	EXPECT_EQ((__u32)BPF_OOM_POLICY, info.oom_policy.attach_type);
 	EXPECT_EQ(0U, info.oom_policy.flags);
 	EXPECT_EQ(0U, info.oom_policy.grace_ms);
-	EXPECT_EQ(by_module() ? 0U : 3U, info.oom_policy.max_futile);
+	EXPECT_EQ(3U, info.oom_policy.max_futile);
 	EXPECT_EQ(0U, info.oom_policy.selections);
 	EXPECT_EQ(0U, info.oom_policy.comparisons);
 	EXPECT_EQ(0U, info.oom_policy.kills);
@@ -860,8 +860,7 @@ TEST_F(refused, err)
 
 	ret = sys_bpf(BPF_LINK_CREATE, &attr);
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
-	EXPECT_EQ(by_module() && variant->max_futile ? -EOPNOTSUPP : variant->err,
-		  only_err(ret));
+	EXPECT_EQ(variant->err, only_err(ret));
 	if (ret >= 0)
 		close(ret);
 
