@@ -53,12 +53,26 @@ static const char * const names[] = {
 /* No rows: of no known size. */
 static struct winsize window;
 
-/* Exit status; shell_output is what has come to the terminal. */
+/* Until EIO: nobody has it open any more. */
+static size_t read_terminal(int fd, size_t len)
+{
+	ssize_t n;
+
+	while (len < OUTPUT_SIZE - 1 &&
+	       (n = read(fd, shell_output + len, OUTPUT_SIZE - 1 - len)) > 0)
+		len += n;
+	return len;
+}
+
+/*
+ * Exit status; shell_output is what has come to the terminal. Between a look for more and
+ * a look whether the other end is closed, a writer can both write and close: then there is
+ * EIO with something left, which the next read has.
+ */
 static int on_terminal(const char *command)
 {
-	size_t len = 0;
 	int fd, status;
-	ssize_t n;
+	size_t len;
 	pid_t pid;
 
 	fflush(NULL);
@@ -69,15 +83,13 @@ static int on_terminal(const char *command)
 	}
 	if (pid < 0)
 		return -1;
-	/* EIO, when nobody has it open any more. */
-	while (len < OUTPUT_SIZE - 1 &&
-	       (n = read(fd, shell_output + len, OUTPUT_SIZE - 1 - len)) > 0)
-		len += n;
+	len = read_terminal(fd, 0);
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		status = -1;
+	len = read_terminal(fd, len);
 	close(fd);
 	shell_output[len] = '\0';
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
+	return status < 0 ? -1 : WEXITSTATUS(status);
 }
 
 /* The last command has to have begun with that. */
