@@ -6,7 +6,7 @@
  * oom_child.c those below; oom_priority.c has also priorities, oom_link.c links, oom_pin.c
  * where they are pinned, oom_prog.c programs and oom_global.c their variables;
  * oom_rehearse.c runs a program to hear its verdict, oom_order.c puts siblings in an order
- * by that, and oom_text.c prints.
+ * by that, oom_watch.c waits for events, and oom_text.c prints.
  *
  * Functions that return int give 0 or more, or -1 with the reason already told
  * by oom_err(), unless they say otherwise.
@@ -21,6 +21,8 @@
 #include <string.h>
 #include <linux/bpf.h>
 #include <linux/bpf_oom_policy.h>
+
+#include <bpf/libbpf.h>
 
 #include "main.h"
 #include "oom_text.h"
@@ -152,6 +154,7 @@ struct oom_prog_arg {
 
 int oom_prog_parse(int *argc, char ***argv, struct oom_prog_arg *arg);
 int oom_prog_parse_set(int *argc, char ***argv, struct oom_prog_arg *arg);
+libbpf_print_fn_t oom_quiet_libbpf(void);
 void oom_explain_load(const char *what, int err, const char *log);
 
 /* How an object file is to be loaded. */

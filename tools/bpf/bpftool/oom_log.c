@@ -3,49 +3,20 @@
  * "log": what the recorder has kept: who died, when, where and why, by the names that
  * cgroups had then.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "json_writer.h"
 #include "main.h"
 #include "oom.h"
 #include "oom_record.h"
+#include "oom_watch.h"
 
 /* A decision is told when its victims are gone, or have had that long. */
 #define SETTLE_NS	2000000000ULL
 #define POLL_MS		500
-
-#define NSEC_PER_SEC	1000000000LL
-#define NSEC_PER_MSEC	1000000LL
-
-static const char * const reasons[] = {
-	[OOM_REASON_OTHER]		= "other",
-	[OOM_REASON_NONE_ELIGIBLE]	= "none eligible",
-	[OOM_REASON_BUDGET]		= "budget",
-	[OOM_REASON_ABSTAIN]		= "abstain",
-	[OOM_REASON_DISABLED]		= "disabled",
-	[OOM_REASON_IN_FLIGHT]		= "in flight",
-	[OOM_REASON_GRACE]		= "grace",
-	[OOM_REASON_FUTILE]		= "futile",
-};
-
-static __s64 clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 /**
  * oom_decision_time() - when it was, in local time with its offset
@@ -55,15 +26,7 @@ static __s64 clock_ns(clockid_t clock)
  */
 void oom_decision_time(const struct oom_decision *d, char *text, size_t size)
 {
-	__s64 ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME) + d->time_ns;
-	const time_t s = ns / NSEC_PER_SEC;
-	char zone[8], day[32];
-	struct tm tm;
-
-	localtime_r(&s, &tm);
-	strftime(day, sizeof(day), "%FT%T", &tm);
-	strftime(zone, sizeof(zone), "%z", &tm);
-	snprintf(text, size, "%s.%03d%s", day, (int)(ns % NSEC_PER_SEC / NSEC_PER_MSEC), zone);
+	oom_event_time(CLOCK_BOOTTIME, d->time_ns, text, size);
 }
 
 /**
@@ -118,7 +81,7 @@ const char *oom_decision_reason(const struct oom_decision *d)
 {
 	if (!d->fallback)
 		return NULL;
-	return reasons[d->reason < ARRAY_SIZE(reasons) ? d->reason : OOM_REASON_OTHER];
+	return oom_reason(d->reason);
 }
 
 static void level_plain(const struct oom_recorded_level *level)
@@ -279,7 +242,7 @@ static int tell_decision(const struct oom_decision *d, enum log_mode mode)
 static bool is_settled(const struct oom_decision *d)
 {
 	return (d->killed && d->exited >= d->killed) ||
-	       clock_ns(CLOCK_BOOTTIME) - d->told_ns > SETTLE_NS;
+	       oom_clock_ns(CLOCK_BOOTTIME) - d->told_ns > SETTLE_NS;
 }
 
 /* From after @done on; returns the last one told, or -1. */
@@ -308,28 +271,22 @@ static __s64 tell_decisions(const struct oom_recorder *recorder, __u64 done, enu
 
 static int follow(const struct oom_recorder *recorder, __u64 done, enum log_mode mode)
 {
-	struct pollfd fd = { .events = POLLIN };
-	sigset_t set;
+	struct oom_watch watch;
 	__s64 seq = done;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	fd.fd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (fd.fd < 0) {
-		oom_err("cannot wait for signals: %s", strerror(errno));
+	if (oom_watch_begin(&watch))
 		return -1;
-	}
-	while (!fd.revents && !ferror(stdout)) {
+	while (!watch.over && !ferror(stdout)) {
 		seq = tell_decisions(recorder, seq, mode);
 		if (seq < 0)
 			break;
 		fflush(stdout);
-		poll(&fd, 1, POLL_MS);
+		if (oom_watch_wait(&watch, POLL_MS) < 0) {
+			seq = -1;
+			break;
+		}
 	}
-	close(fd.fd);
+	oom_watch_end(&watch);
 	return seq < 0 ? -1 : 0;
 }
 

@@ -12,17 +12,10 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
-#include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <linux/bits.h>
 
@@ -31,6 +24,7 @@
 #include "json_writer.h"
 #include "main.h"
 #include "oom.h"
+#include "oom_watch.h"
 #include "skeleton/oom_monitor.h"
 
 #ifdef BPFTOOL_WITHOUT_SKELETONS
@@ -47,20 +41,6 @@ int oom_do_monitor(int argc, char **argv)
 
 /* Longer than from one try of who has to wait to the next. */
 #define QUIET_MS	200
-
-#define NSEC_PER_SEC	1000000000LL
-#define NSEC_PER_MSEC	1000000LL
-
-static const char * const reasons[] = {
-	[OOM_REASON_OTHER]		= "other",
-	[OOM_REASON_NONE_ELIGIBLE]	= "none eligible",
-	[OOM_REASON_BUDGET]		= "budget",
-	[OOM_REASON_ABSTAIN]		= "abstain",
-	[OOM_REASON_DISABLED]		= "disabled",
-	[OOM_REASON_IN_FLIGHT]		= "in flight",
-	[OOM_REASON_GRACE]		= "grace",
-	[OOM_REASON_FUTILE]		= "futile",
-};
 
 struct event {
 	bool open;
@@ -81,7 +61,7 @@ struct event {
 
 struct monitor {
 	struct oom_monitor_bpf *skel;
-	struct ring_buffer *records;
+	struct oom_watch watch;
 	struct event event;
 	__u32 seen;		/* complete events */
 	__u32 wanted;
@@ -91,38 +71,17 @@ struct monitor {
 
 #define WAITS	(BIT(OOM_REASON_IN_FLIGHT) | BIT(OOM_REASON_GRACE))
 
-static __s64 clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
-
-/* Local time with its offset, from a stamp of the monotonic clock. */
-static void format_time(__u64 mono_ns, char *text, size_t size)
-{
-	__s64 ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + mono_ns;
-	const time_t s = ns / NSEC_PER_SEC;
-	char zone[8], day[32];
-	struct tm tm;
-
-	localtime_r(&s, &tm);
-	strftime(day, sizeof(day), "%FT%T", &tm);
-	strftime(zone, sizeof(zone), "%z", &tm);
-	snprintf(text, size, "%s.%03d%s", day, (int)(ns % NSEC_PER_SEC / NSEC_PER_MSEC), zone);
-}
-
 /* "budget, abstain" */
 static void name_reasons(unsigned int bits, char *text, size_t size)
 {
-	size_t i, len = 0;
+	size_t len = 0;
+	__u32 i;
 
 	text[0] = '\0';
-	for (i = 0; i < ARRAY_SIZE(reasons) && len < size; i++)
+	for (i = 0; i < OOM_NR_REASONS && len < size; i++)
 		if (bits & BIT(i))
 			len += snprintf(text + len, size - len, "%s%s", len ? ", " : "",
-					reasons[i]);
+					oom_reason(i));
 }
 
 /* One JSON value per line: a reader gets each event as it happens. */
@@ -199,7 +158,7 @@ static void close_event(struct monitor *m)
 
 	if (!event->open)
 		return;
-	format_time(event->time_ns, when, sizeof(when));
+	oom_event_time(CLOCK_MONOTONIC, event->time_ns, when, sizeof(when));
 	if (json_output)
 		print_json(event, when);
 	else
@@ -237,7 +196,7 @@ static bool is_part(const struct event *event, const struct oom_record *record)
 
 static void on_fallback(struct monitor *m, const struct oom_record *record)
 {
-	const __u32 bit = BIT(record->reason < ARRAY_SIZE(reasons) ? record->reason :
+	const __u32 bit = BIT(record->reason < OOM_NR_REASONS ? record->reason :
 			      OOM_REASON_OTHER);
 	struct event *event = &m->event;
 
@@ -321,7 +280,7 @@ static void tell_lost(struct monitor *m)
 	m->lost_ends = lost_ends;
 	if (lost == m->lost)
 		return;
-	format_time(clock_ns(CLOCK_MONOTONIC), when, sizeof(when));
+	oom_event_time(CLOCK_MONOTONIC, oom_clock_ns(CLOCK_MONOTONIC), when, sizeof(when));
 	if (!json_output) {
 		printf("%s  lost %llu records: they came faster than they were read\n", when,
 		       lost - m->lost);
@@ -339,24 +298,18 @@ static void tell_lost(struct monitor *m)
 	m->lost = lost;
 }
 
-static int watch(struct monitor *m, int signals)
+static int watch(struct monitor *m)
 {
-	struct pollfd fds[] = {
-		{ .fd = ring_buffer__epoll_fd(m->records), .events = POLLIN },
-		{ .fd = signals, .events = POLLIN },
-	};
+	struct oom_watch *watch = &m->watch;
 	int ready;
 
-	while (!fds[1].revents && !ferror(stdout) && m->seen < m->wanted) {
-		ready = poll(fds, ARRAY_SIZE(fds),
-			     m->event.open && waits(&m->event) ? QUIET_MS : -1);
-		if (ready < 0) {
-			oom_err("cannot wait for events: %s", strerror(errno));
+	while (!watch->over && !ferror(stdout) && m->seen < m->wanted) {
+		ready = oom_watch_wait(watch, m->event.open && waits(&m->event) ? QUIET_MS : -1);
+		if (ready < 0)
 			return -1;
-		}
 		if (!ready)
 			close_event(m);
-		while (m->seen < m->wanted && ring_buffer__consume_n(m->records, 1) > 0)
+		while (m->seen < m->wanted && ring_buffer__consume_n(watch->records, 1) > 0)
 			;
 		tell_lost(m);
 	}
@@ -365,101 +318,22 @@ static int watch(struct monitor *m, int signals)
 	return 0;
 }
 
-static int start_programs(struct monitor *m)
-{
-	libbpf_print_fn_t print;
-	int err;
-
-	/* We say it in one sentence; the library would add its own. */
-	print = libbpf_set_print(NULL);
-	if (verifier_logs)
-		libbpf_set_print(print);
-	set_max_rlimit();
-	m->skel = oom_monitor_bpf__open_and_load();
-	err = m->skel ? oom_monitor_bpf__attach(m->skel) : -errno;
-	libbpf_set_print(print);
-	if (err) {
-		oom_explain_load("the programs of monitor", -err, NULL);
-		return -1;
-	}
-	m->records = ring_buffer__new(bpf_map__fd(m->skel->maps.records), on_record, m, NULL);
-	if (!m->records) {
-		oom_err("cannot read the records of events: %s", strerror(errno));
-		return -1;
-	}
-	return 0;
-}
-
-static int parse_count(int argc, char **argv, __u32 *count)
-{
-	if (!argc)
-		return 0;
-	if (strcmp(*argv, "count")) {
-		oom_err("what is '%s'? the one option here is count", *argv);
-		return -1;
-	}
-	if (argc == 1) {
-		oom_err("'count' wants a number of events");
-		return -1;
-	}
-	if (argc > 2) {
-		oom_err("what is '%s'?", argv[2]);
-		return -1;
-	}
-	if (oom_parse_u32(&argc, &argv, count, "number of events"))
-		return -1;
-	if (!*count) {
-		oom_err("a number of events is 1 or more");
-		return -1;
-	}
-	return 0;
-}
-
-/* Whoever was reading has seen enough: that is an end like any other. */
-static void forgive_pipe(int signals)
-{
-	struct signalfd_siginfo info;
-
-	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGPIPE) {
-			__fpurge(stdout);
-			clearerr(stdout);
-		}
-	}
-}
-
 int oom_do_monitor(int argc, char **argv)
 {
 	struct monitor m = {};
-	int signals, err;
-	sigset_t set;
+	int err;
 
-	if (parse_count(argc, argv, &m.wanted))
+	if (oom_parse_count(argc, argv, &m.wanted) || oom_watch_begin(&m.watch))
 		return -1;
-	m.wanted = m.wanted ?: UINT_MAX;
-
-	/* What has been seen is told before we go. */
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGPIPE);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0) {
-		oom_err("cannot wait for signals: %s", strerror(errno));
-		return -1;
-	}
-
-	err = start_programs(&m);
+	m.skel = oom_monitor_bpf__open();
+	err = oom_watch_start(&m.watch, m.skel ? m.skel->skeleton : NULL,
+			      m.skel ? m.skel->maps.records : NULL, on_record, &m, "monitor");
 	if (!err) {
 		p_info("watching OOM policies");
-		err = watch(&m, signals);
+		err = watch(&m);
 	}
-	ring_buffer__free(m.records);
+	oom_watch_end(&m.watch);
 	oom_monitor_bpf__destroy(m.skel);
-	forgive_pipe(signals);
-	close(signals);
 	return err;
 }
 

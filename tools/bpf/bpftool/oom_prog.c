@@ -496,13 +496,24 @@ int oom_prog_open(const struct oom_prog_arg *arg, const struct oom_load *load)
 		       check_prog_type(open_obj_pinned_any(file, BPF_OBJ_PROG));
 	}
 
-	/* We say it in one sentence; the library would add its own. */
-	print = libbpf_set_print(NULL);
-	if (verifier_logs)
-		libbpf_set_print(print);
+	print = oom_quiet_libbpf();
 	fd = load_file(arg, load);
 	libbpf_set_print(print);
 	return fd;
+}
+
+/**
+ * oom_quiet_libbpf() - we say it in one sentence; the library would add its own
+ *
+ * Return: for libbpf_set_print() afterwards.
+ */
+libbpf_print_fn_t oom_quiet_libbpf(void)
+{
+	libbpf_print_fn_t print = libbpf_set_print(NULL);
+
+	if (verifier_logs)
+		libbpf_set_print(print);
+	return print;
 }
 
 /**

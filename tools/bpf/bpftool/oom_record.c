@@ -226,10 +226,7 @@ static int do_start(void)
 		oom_err("the recorder is running already: its pins are in " OOM_RECORD_DIR);
 		return -1;
 	}
-	/* We say it in one sentence; the library would add its own. */
-	print = libbpf_set_print(NULL);
-	if (verifier_logs)
-		libbpf_set_print(print);
+	print = oom_quiet_libbpf();
 	skel = oom_record_bpf__open();
 	if (skel)
 		err = start_programs(skel);

@@ -13,16 +13,10 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
-#include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <linux/bpf_oom_policy.h>
 
@@ -32,6 +26,7 @@
 #include "json_writer.h"
 #include "main.h"
 #include "oom.h"
+#include "oom_watch.h"
 #include "skeleton/oom_shadow.h"
 
 #ifdef BPFTOOL_WITHOUT_SKELETONS
@@ -66,7 +61,7 @@ struct pass {
 
 struct shadow {
 	struct oom_shadow_bpf *skel;
-	struct ring_buffer *records;
+	struct oom_watch watch;
 	struct oom_judge judge;
 	bool tasks;		/* it compares processes */
 	struct pass *passes;
@@ -278,24 +273,6 @@ static int judge_event(struct shadow *s, struct outcome *o)
 	return 0;
 }
 
-static void format_time(__u64 mono_ns, char *text, size_t size)
-{
-	struct timespec mono, real;
-	char zone[8], day[32];
-	struct tm tm;
-	__s64 ns;
-	time_t s;
-
-	clock_gettime(CLOCK_REALTIME, &real);
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	ns = (real.tv_sec - mono.tv_sec) * 1000000000LL + real.tv_nsec - mono.tv_nsec + mono_ns;
-	s = ns / 1000000000LL;
-	localtime_r(&s, &tm);
-	strftime(day, sizeof(day), "%FT%T", &tm);
-	strftime(zone, sizeof(zone), "%z", &tm);
-	snprintf(text, size, "%s.%03d%s", day, (int)(ns % 1000000000LL / 1000000), zone);
-}
-
 static void outcome_plain(const struct outcome *o)
 {
 	oom_printf("%s  scope %s  victim %s/%u  ", o->when, o->scope ?: "?", o->victim ?: "?",
@@ -343,7 +320,7 @@ static void on_selected(struct shadow *s, const struct oom_shadow_record *record
 {
 	struct outcome o = { .pid = record->pid };
 
-	format_time(record->time_ns, o.when, sizeof(o.when));
+	oom_event_time(CLOCK_MONOTONIC, record->time_ns, o.when, sizeof(o.when));
 	o.scope = oom_cgroup_name(record->scope_id);
 	o.victim = oom_cgroup_name(record->victim_id);
 	if (judge_event(s, &o)) {
@@ -384,51 +361,21 @@ static int on_record(void *ctx, void *data, size_t size)
 	return 0;
 }
 
-static int watch(struct shadow *s, int signals)
+static int watch(struct shadow *s)
 {
-	struct pollfd fds[] = {
-		{ .fd = ring_buffer__epoll_fd(s->records), .events = POLLIN },
-		{ .fd = signals, .events = POLLIN },
-	};
+	struct oom_watch *watch = &s->watch;
 
-	while (!fds[1].revents && !ferror(stdout) && !s->failed && s->seen < s->wanted) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
-			oom_err("cannot wait for events: %s", strerror(errno));
+	while (!watch->over && !ferror(stdout) && !s->failed && s->seen < s->wanted) {
+		if (oom_watch_wait(watch, -1) < 0)
 			return -1;
-		}
 		while (s->seen < s->wanted && !s->failed &&
-		       ring_buffer__consume_n(s->records, 1) > 0)
+		       ring_buffer__consume_n(watch->records, 1) > 0)
 			;
 	}
 	if (!json_output)
 		printf("events %u  agreed %u  differed %u\n", s->seen, s->agreed,
 		       s->seen - s->agreed);
 	return s->failed ? -1 : 0;
-}
-
-static int start_programs(struct shadow *s)
-{
-	libbpf_print_fn_t print;
-	int err;
-
-	/* We say it in one sentence; the library would add its own. */
-	print = libbpf_set_print(NULL);
-	if (verifier_logs)
-		libbpf_set_print(print);
-	set_max_rlimit();
-	s->skel = oom_shadow_bpf__open_and_load();
-	err = s->skel ? oom_shadow_bpf__attach(s->skel) : -errno;
-	libbpf_set_print(print);
-	if (err) {
-		oom_explain_load("the programs of shadow", -err, NULL);
-		return -1;
-	}
-	s->records = ring_buffer__new(bpf_map__fd(s->skel->maps.records), on_record, s, NULL);
-	if (!s->records) {
-		oom_err("cannot read the comparisons: %s", strerror(errno));
-		return -1;
-	}
-	return 0;
 }
 
 static int open_candidate(struct shadow *s, const struct oom_prog_arg *arg)
@@ -439,53 +386,31 @@ static int open_candidate(struct shadow *s, const struct oom_prog_arg *arg)
 	return 0;
 }
 
-static int parse(int argc, char **argv, struct oom_prog_arg *arg, __u32 *count)
-{
-	if (oom_prog_parse(&argc, &argv, arg))
-		return -1;
-	if (argc && strcmp(*argv, "count"))
-		return oom_bad_arg(*argv);
-	if (argc == 1) {
-		oom_err("'count' wants a number of events");
-		return -1;
-	}
-	if (argc && oom_parse_u32(&argc, &argv, count, "number of events"))
-		return -1;
-	return argc ? oom_bad_arg(*argv) : 0;
-}
-
 int oom_do_shadow(int argc, char **argv)
 {
 	struct shadow s = { .judge = { .fd = -1, .priorities = -1 } };
 	struct oom_prog_arg arg;
-	int signals, err;
-	sigset_t set;
+	int err;
 
-	if (parse(argc, argv, &arg, &s.wanted))
+	if (oom_prog_parse(&argc, &argv, &arg) || oom_parse_count(argc, argv, &s.wanted) ||
+	    open_candidate(&s, &arg))
 		return -1;
-	s.wanted = s.wanted ?: UINT_MAX;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0) {
-		oom_err("cannot wait for signals: %s", strerror(errno));
-		return -1;
-	}
-	err = open_candidate(&s, &arg) || start_programs(&s) ? -1 : 0;
+	err = oom_watch_begin(&s.watch);
+	if (err)
+		goto out;
+	s.skel = oom_shadow_bpf__open();
+	err = oom_watch_start(&s.watch, s.skel ? s.skel->skeleton : NULL,
+			      s.skel ? s.skel->maps.records : NULL, on_record, &s, "shadow");
 	if (!err) {
 		p_info("comparing %s with what is decided", s.judge.name);
-		err = watch(&s, signals);
+		err = watch(&s);
 	}
 	forget_passes(&s, 0);
 	free(s.passes);
-	ring_buffer__free(s.records);
+	oom_watch_end(&s.watch);
 	oom_shadow_bpf__destroy(s.skel);
+out:
 	oom_judge_close(&s.judge);
-	close(signals);
 	return err;
 }
 

@@ -10,22 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
-#include "oom_monitor.h"
-
-/* The kernel that bpftool is built on need not have OOM policies. */
-enum oom_policy_fallback___local {
-	OOM_POLICY_NONE_ELIGIBLE___local,
-	OOM_POLICY_BUDGET___local,
-	OOM_POLICY_ABSTAINED___local,
-	OOM_POLICY_DISABLED___local,
-	OOM_POLICY_IN_FLIGHT___local,
-	OOM_POLICY_GRACE___local,
-	OOM_POLICY_FUTILE___local,
-};
-
-#define FALLBACK(name)						\
-	bpf_core_enum_value(enum oom_policy_fallback___local,	\
-			    OOM_POLICY_##name##___local)
+#include "oom_reason.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -49,25 +34,6 @@ static struct oom_record *new_record(enum oom_record_kind kind)
 	record->task = bpf_get_current_pid_tgid();
 	record->kind = kind;
 	return record;
-}
-
-static enum oom_record_reason reason_of(u32 reason)
-{
-	if (reason == FALLBACK(NONE_ELIGIBLE))
-		return OOM_REASON_NONE_ELIGIBLE;
-	if (reason == FALLBACK(BUDGET))
-		return OOM_REASON_BUDGET;
-	if (reason == FALLBACK(ABSTAINED))
-		return OOM_REASON_ABSTAIN;
-	if (reason == FALLBACK(DISABLED))
-		return OOM_REASON_DISABLED;
-	if (reason == FALLBACK(IN_FLIGHT))
-		return OOM_REASON_IN_FLIGHT;
-	if (reason == FALLBACK(GRACE))
-		return OOM_REASON_GRACE;
-	if (reason == FALLBACK(FUTILE))
-		return OOM_REASON_FUTILE;
-	return OOM_REASON_OTHER;
 }
 
 SEC("tp_btf/oom_policy_fallback")

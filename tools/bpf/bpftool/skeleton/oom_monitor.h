@@ -25,6 +25,7 @@ enum oom_record_reason {
 	OOM_REASON_IN_FLIGHT,
 	OOM_REASON_GRACE,
 	OOM_REASON_FUTILE,
+	OOM_NR_REASONS
 };
 
 /* One tracepoint; what it does not tell is 0. */

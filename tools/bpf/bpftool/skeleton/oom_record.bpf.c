@@ -12,22 +12,13 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "oom_record.h"
+#include "oom_reason.bpf.h"
 
 #define OOM_PAGE_SIZE	4096	/* unless user space says otherwise */
 #define SAME_OOM_NS	10000000000ULL	/* a kill follows its choice within that */
 #define MAX_WAITING	256
 
 /* The kernel that bpftool is built on need not have OOM policies. */
-enum oom_policy_fallback___local {
-	OOM_POLICY_NONE_ELIGIBLE___local,
-	OOM_POLICY_BUDGET___local,
-	OOM_POLICY_ABSTAINED___local,
-	OOM_POLICY_DISABLED___local,
-	OOM_POLICY_IN_FLIGHT___local,
-	OOM_POLICY_GRACE___local,
-	OOM_POLICY_FUTILE___local,
-};
-
 struct bpf_oom_step___local {
 	__u32 level;
 	__u32 prog_id;
@@ -51,10 +42,6 @@ struct mem_cgroup___local {
 enum cgroup_subsys_id___local {
 	memory_cgrp_id___local,
 };
-
-#define FALLBACK(name)						\
-	bpf_core_enum_value(enum oom_policy_fallback___local,	\
-			    OOM_POLICY_##name##___local)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -121,25 +108,6 @@ static struct oom_decision *current_decision(__u64 scope_id)
 	    d->scope_id == scope_id)
 		return d;
 	return new_decision(scope_id);
-}
-
-static enum oom_record_reason reason_of(u32 reason)
-{
-	if (reason == FALLBACK(NONE_ELIGIBLE))
-		return OOM_REASON_NONE_ELIGIBLE;
-	if (reason == FALLBACK(BUDGET))
-		return OOM_REASON_BUDGET;
-	if (reason == FALLBACK(ABSTAINED))
-		return OOM_REASON_ABSTAIN;
-	if (reason == FALLBACK(DISABLED))
-		return OOM_REASON_DISABLED;
-	if (reason == FALLBACK(IN_FLIGHT))
-		return OOM_REASON_IN_FLIGHT;
-	if (reason == FALLBACK(GRACE))
-		return OOM_REASON_GRACE;
-	if (reason == FALLBACK(FUTILE))
-		return OOM_REASON_FUTILE;
-	return OOM_REASON_OTHER;
 }
 
 /* That somebody waits is no decision. */

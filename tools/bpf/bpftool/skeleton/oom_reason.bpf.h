@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Why the stock killer had to decide, from the kernel's numbers to ours. The kernel that
+ * bpftool is built on need not have OOM policies.
+ */
+#ifndef __OOM_REASON_BPF_H
+#define __OOM_REASON_BPF_H
+
+#include "oom_monitor.h"
+
+enum oom_policy_fallback___local {
+	OOM_POLICY_NONE_ELIGIBLE___local,
+	OOM_POLICY_BUDGET___local,
+	OOM_POLICY_ABSTAINED___local,
+	OOM_POLICY_DISABLED___local,
+	OOM_POLICY_IN_FLIGHT___local,
+	OOM_POLICY_GRACE___local,
+	OOM_POLICY_FUTILE___local,
+};
+
+#define FALLBACK(name)						\
+	bpf_core_enum_value(enum oom_policy_fallback___local,	\
+			    OOM_POLICY_##name##___local)
+
+static enum oom_record_reason reason_of(u32 reason)
+{
+	if (reason == FALLBACK(NONE_ELIGIBLE))
+		return OOM_REASON_NONE_ELIGIBLE;
+	if (reason == FALLBACK(BUDGET))
+		return OOM_REASON_BUDGET;
+	if (reason == FALLBACK(ABSTAINED))
+		return OOM_REASON_ABSTAIN;
+	if (reason == FALLBACK(DISABLED))
+		return OOM_REASON_DISABLED;
+	if (reason == FALLBACK(IN_FLIGHT))
+		return OOM_REASON_IN_FLIGHT;
+	if (reason == FALLBACK(GRACE))
+		return OOM_REASON_GRACE;
+	if (reason == FALLBACK(FUTILE))
+		return OOM_REASON_FUTILE;
+	return OOM_REASON_OTHER;
+}
+
+#endif /* __OOM_REASON_BPF_H */
