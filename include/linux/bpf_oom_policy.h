@@ -97,6 +97,9 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 			const struct oom_policy_what_if *what_if,
 			struct bpf_oom_ctx *victim, struct bpf_oom_steps *head,
 			struct bpf_oom_step *steps);
+int oom_policy_order(struct bpf_prog *prog, struct mem_cgroup *scope,
+		     const struct oom_policy_what_if *what_if,
+		     struct bpf_oom_sibling *siblings, u32 nr, struct bpf_oom_ctx *ctx);
 
 int oom_policy_block(void);
 void oom_policy_unblock(void);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * BPF_PROG_TEST_RUN for OOM policies: comparisons of live memcgs, one or many, or of two
- * candidates that the caller has made up, or the rehearsal of a whole selection. Nobody
- * is killed and nothing is counted; an OOM at the same time neither waits for a
- * rehearsal nor sees anything of it.
+ * candidates that the caller has made up, the order of siblings, or the rehearsal of a
+ * whole selection. Nobody is killed and nothing is counted; an OOM at the same time
+ * neither waits for a rehearsal nor sees anything of it.
  */
 
 #include <linux/bpf.h>
@@ -32,6 +32,9 @@
 
 /* Of what if: for some thousand cgroups. */
 #define OOM_MAX_WHAT_IF	SZ_64K
+
+/* Of siblings in order: more than there can be. */
+#define OOM_MAX_SIBLINGS	SZ_1M
 
 /* Which of two structures is longer, the caller's or ours, does not matter. */
 static int oom_test_get_ctx(const union bpf_attr *kattr, struct bpf_oom_ctx *ctx)
@@ -296,7 +299,7 @@ out:
 
 /* The verdict, or -errno; all of @pair is filled in but that. */
 static int oom_test_pair(struct bpf_prog *prog, struct mem_cgroup *scope,
-			 struct bpf_oom_pair *pair)
+			 const struct oom_policy_what_if *what_if, struct bpf_oom_pair *pair)
 {
 	struct mem_cgroup *memcg_1, *memcg_2;
 	struct bpf_oom_ctx ctx;
@@ -315,15 +318,11 @@ static int oom_test_pair(struct bpf_prog *prog, struct mem_cgroup *scope,
 		goto out;
 	}
 
-	oom_policy_fill_ctx(&ctx, scope, memcg_1, memcg_2, NULL);
+	oom_policy_fill_ctx(&ctx, scope, memcg_1, memcg_2, what_if);
 	pair->usage_1 = ctx.usage_1;
 	pair->usage_2 = ctx.usage_2;
 	pair->swap_1 = ctx.swap_1;
 	pair->swap_2 = ctx.swap_2;
-	if (cgroup_is_populated(memcg_1->css.cgroup))
-		pair->flags |= BPF_OOM_PAIR_POPULATED_1;
-	if (cgroup_is_populated(memcg_2->css.cgroup))
-		pair->flags |= BPF_OOM_PAIR_POPULATED_2;
 
 	rcu_read_lock();
 	ret = oom_policy_verdict(NULL, bpf_prog_run_pin_on_cpu(prog, &ctx));
@@ -334,55 +333,92 @@ out:
 	return ret;
 }
 
-static int oom_test_pairs_below(struct bpf_prog *prog, const union bpf_attr *kattr,
-				struct mem_cgroup *scope)
+static int oom_test_pairs(struct bpf_prog *prog, const union bpf_attr *kattr,
+			  struct mem_cgroup *scope, const struct oom_policy_what_if *what_if)
 {
-	const struct bpf_oom_pair __user *in = u64_to_user_ptr(kattr->test.data_in);
-	struct bpf_oom_pair __user *out = u64_to_user_ptr(kattr->test.data_out);
-	u32 n = kattr->test.data_size_in / sizeof(*in);
+	struct bpf_oom_pair __user *user = u64_to_user_ptr(kattr->test.data_out);
+	u32 n = kattr->test.data_size_out / sizeof(*user);
 	struct bpf_oom_pair pair;
 
-	for (; n; n--, in++, out++) {
+	for (; n; n--, user++) {
 		if (signal_pending(current))
 			return -EINTR;
 		cond_resched();
 
-		if (copy_from_user(&pair, in, sizeof(pair)))
+		if (copy_from_user(&pair, user, sizeof(pair)))
 			return -EFAULT;
-		pair.verdict = oom_test_pair(prog, scope, &pair);
-		if (copy_to_user(out, &pair, sizeof(pair)))
+		pair.verdict = oom_test_pair(prog, scope, what_if, &pair);
+		if (copy_to_user(user, &pair, sizeof(pair)))
 			return -EFAULT;
 	}
 	return 0;
 }
 
-static int oom_test_pairs(struct bpf_prog *prog, const union bpf_attr *kattr,
-			  union bpf_attr __user *uattr, const struct bpf_oom_ctx *ctx,
-			  u32 *duration)
+static bool oom_test_ascend(const struct bpf_oom_sibling *siblings, u32 nr)
 {
-	u32 size = kattr->test.data_size_in;
+	u32 i;
+
+	for (i = 1; i < nr; i++)
+		if (siblings[i].cgroup_id <= siblings[i - 1].cgroup_id)
+			return false;
+	return true;
+}
+
+/* 0 or BPF_OOM_ABSTAIN, or -errno. */
+static int oom_test_order(struct bpf_prog *prog, const union bpf_attr *kattr,
+			  struct mem_cgroup *scope, const struct oom_policy_what_if *what_if,
+			  struct bpf_oom_ctx *ctx)
+{
+	void __user *user = u64_to_user_ptr(kattr->test.data_out);
+	const u32 size = kattr->test.data_size_out;
+	struct bpf_oom_sibling *siblings;
+	u32 nr = size / sizeof(*siblings);
+	int ret;
+
+	if (nr > OOM_MAX_SIBLINGS)
+		return -E2BIG;
+	siblings = vmemdup_user(user, size);
+	if (IS_ERR(siblings))
+		return PTR_ERR(siblings);
+
+	ret = oom_test_ascend(siblings, nr) ?
+	      oom_policy_order(prog, scope, what_if, siblings, nr, ctx) : -EINVAL;
+	if (ret >= 0 && copy_to_user(user, siblings, size))
+		ret = -EFAULT;
+	kvfree(siblings);
+	return ret;
+}
+
+/* Pairs, or an order. */
+static int oom_test_many(struct bpf_prog *prog, const union bpf_attr *kattr,
+			 struct bpf_oom_ctx *ctx, const struct oom_policy_what_if *what_if,
+			 u32 *verdict, u32 *duration)
+{
+	const bool pairs = kattr->test.flags & BPF_F_TEST_OOM_PAIRS;
+	const u32 size = pairs ? sizeof(struct bpf_oom_pair) : sizeof(struct bpf_oom_sibling);
 	struct mem_cgroup *scope;
 	u64 start;
-	int err;
+	int ret;
 
 	if (oom_policy_judges_tasks(prog))
 		return -EOPNOTSUPP;
-	if (!size || size % sizeof(struct bpf_oom_pair) || kattr->test.repeat > 1 ||
-	    ctx->cgroup_id_1 || ctx->cgroup_id_2 || !oom_test_ids_only(ctx))
+	if (!kattr->test.data_size_out || kattr->test.data_size_out % size ||
+	    kattr->test.repeat > 1 || ctx->cgroup_id_1 || ctx->cgroup_id_2 ||
+	    !oom_test_ids_only(ctx))
 		return -EINVAL;
-	if (kattr->test.data_size_out < size)
-		return -ENOSPC;
 
 	scope = oom_test_get_scope(ctx->scope_id);
 	if (IS_ERR(scope))
 		return PTR_ERR(scope);
 	start = ktime_get_ns();
-	err = oom_test_pairs_below(prog, kattr, scope);
+	ret = pairs ? oom_test_pairs(prog, kattr, scope, what_if) :
+		      oom_test_order(prog, kattr, scope, what_if, ctx);
 	*duration = min_t(u64, ktime_get_ns() - start, U32_MAX);
 	oom_test_put_scope(scope);
-	if (!err && put_user(size, &uattr->test.data_size_out))
-		err = -EFAULT;
-	return err;
+	if (ret < 0)
+		return ret;
+	*verdict = ret;
+	return 0;
 }
 
 /* The options of the link by which the program rules at @scope, if it does. */
@@ -464,9 +500,16 @@ static int oom_test_live(struct bpf_prog *prog, const union bpf_attr *kattr,
 	err = oom_test_get_what_if(kattr, &what_if, &given);
 	if (err)
 		return err;
-	err = kattr->test.flags & BPF_F_TEST_OOM_SELECT ?
-	      oom_test_select(prog, kattr, uattr, ctx, given, retval, duration) :
-	      oom_test_compare(prog, kattr, ctx, given, retval, duration);
+	switch (kattr->test.flags) {
+	case 0:
+		err = oom_test_compare(prog, kattr, ctx, given, retval, duration);
+		break;
+	case BPF_F_TEST_OOM_SELECT:
+		err = oom_test_select(prog, kattr, uattr, ctx, given, retval, duration);
+		break;
+	default:
+		err = oom_test_many(prog, kattr, ctx, given, retval, duration);
+	}
 	if (given)
 		kvfree(given->list);
 	return err;
@@ -483,19 +526,22 @@ static int oom_test_live(struct bpf_prog *prog, const union bpf_attr *kattr,
  * the context as the program left it, duration in ns per call. With BPF_F_TEST_OOM_CTX
  * they are compared by what else is in the context, whether there are such cgroups or
  * not. With BPF_F_TEST_OOM_PAIRS many pairs are compared like that, each with a verdict of
- * its own: data_in and data_out are arrays of struct bpf_oom_pair, which may be the same,
- * and duration is ns for all of it; of the context only scope_id counts, the cgroup ids
- * are 0. With BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed
+ * its own: data_out is an array of struct bpf_oom_pair, read and written back. With
+ * BPF_F_TEST_OOM_ORDER siblings are sorted: data_out is an array of struct bpf_oom_sibling
+ * in the order of their ids, which comes back in that of dying; retval is 0, or
+ * BPF_OOM_ABSTAIN if there is none as the program abstains between the two in ctx_out. Of
+ * the context of both only scope_id counts, the cgroup ids are 0, and duration is ns for
+ * all of it. With BPF_F_TEST_OOM_SELECT a selection with cgroup_id_1 as its scope is rehearsed
  * as if @prog were attached there: data_out is a struct bpf_oom_steps with its steps,
  * retval 0 or -errno (-ESRCH nobody to kill, -EBUSY a victim is dying), and ctx_out has
- * the victim as candidate 1. In the first and the last case data_in can have priorities
+ * the victim as candidate 1. Wherever cgroups are live data_in can have priorities
  * (struct bpf_oom_priority) that are to be taken for written.
  *
  * A context may be shorter or longer than the kernel's, as long as what is beyond it
  * is zero.
  *
  * Return: 0; -EINVAL for other flags, sizes or fields; -E2BIG for a longer context with
- * something in it, for one of more than a page, or for too many priorities; -ENOENT for
+ * something in it, for one of more than a page, for too many priorities or siblings; -ENOENT for
  * an id that no cgroup has; -EOPNOTSUPP if it has no memory controller, or to compare
  * cgroups by a program that compares tasks; -EXDEV if the two are not siblings, or not
  * below the scope; -ENOSPC if
@@ -520,13 +566,12 @@ int bpf_prog_test_run_oom_policy(struct bpf_prog *prog, const union bpf_attr *ka
 	switch (kattr->test.flags) {
 	case 0:
 	case BPF_F_TEST_OOM_SELECT:
+	case BPF_F_TEST_OOM_PAIRS:
+	case BPF_F_TEST_OOM_ORDER:
 		err = oom_test_live(prog, kattr, uattr, &ctx, &retval, &duration);
 		break;
 	case BPF_F_TEST_OOM_CTX:
 		err = oom_test_invented(prog, kattr, &ctx, &retval, &duration);
-		break;
-	case BPF_F_TEST_OOM_PAIRS:
-		err = oom_test_pairs(prog, kattr, uattr, &ctx, &duration);
 		break;
 	default:
 		err = -EINVAL;

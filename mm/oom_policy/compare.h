@@ -75,6 +75,18 @@ static __always_inline void oom_policy_set_cand_2(struct bpf_oom_ctx *ctx,
 	ctx->cgroup_2 = memcg->css.cgroup;
 }
 
+/* What the children of @parent are compared with outside of an event, but for themselves. */
+static inline void oom_policy_ctx_below(struct bpf_oom_ctx *ctx, struct mem_cgroup *scope,
+					struct mem_cgroup *parent)
+{
+	*ctx = (struct bpf_oom_ctx) {
+		.scope_id = memcg_cgroup_id(scope),
+		.level = parent->css.cgroup->level + 1 - scope->css.cgroup->level,
+		.flags = BPF_OOM_EVENT_DRY_RUN | (mem_cgroup_is_root(scope) ?
+			 BPF_OOM_EVENT_GLOBAL : BPF_OOM_EVENT_MEMCG),
+	};
+}
+
 /* Ask ev->prog, in the RCU section in which it was read and without migration. */
 static __always_inline u32 oom_policy_run(const struct oom_policy_event *ev,
 					  struct oom_policy *policy,

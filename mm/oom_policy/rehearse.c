@@ -36,12 +36,7 @@ void oom_policy_fill_ctx(struct bpf_oom_ctx *ctx, struct mem_cgroup *scope,
 	oom_policy_cand_if(&cand_1, memcg_1, what_if);
 	oom_policy_cand_if(&cand_2, memcg_2, what_if);
 	rcu_read_unlock();
-	*ctx = (struct bpf_oom_ctx) {
-		.scope_id = memcg_cgroup_id(scope),
-		.level = memcg_1->css.cgroup->level - scope->css.cgroup->level,
-		.flags = BPF_OOM_EVENT_DRY_RUN | (mem_cgroup_is_root(scope) ?
-			 BPF_OOM_EVENT_GLOBAL : BPF_OOM_EVENT_MEMCG),
-	};
+	oom_policy_ctx_below(ctx, scope, parent_mem_cgroup(memcg_1));
 	oom_policy_set_cand_1(ctx, &cand_1);
 	oom_policy_set_cand_2(ctx, &cand_2);
 }

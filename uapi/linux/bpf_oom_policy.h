@@ -68,6 +68,8 @@ enum bpf_oom_test_flags {
 	BPF_F_TEST_OOM_CTX		= (1U << 17),
 	/* many comparisons of live siblings at once */
 	BPF_F_TEST_OOM_PAIRS		= (1U << 18),
+	/* live siblings in the order in which they would die */
+	BPF_F_TEST_OOM_ORDER		= (1U << 19),
 };
 
 /* bpf_oom_priority.state; what memory.oom.priority of a cgroup says */
@@ -78,8 +80,8 @@ enum bpf_oom_priority_state {
 };
 
 /*
- * test.data_in of a comparison of two cgroups, or of a rehearsed selection: an array of
- * what is to be taken for written to memory.oom.priority, of each cgroup once.
+ * test.data_in of whatever is run for live cgroups: an array of what is to be taken for
+ * written to memory.oom.priority, of each cgroup once.
  */
 struct bpf_oom_priority {
 	__u64 cgroup_id;
@@ -193,16 +195,9 @@ struct bpf_oom_step {
 	__u64 runner_usage;	/* bytes */
 };
 
-/* bpf_oom_pair.flags */
-enum bpf_oom_pair_flags {
-	/* there are processes in the candidate or below it */
-	BPF_OOM_PAIR_POPULATED_1	= (1U << 0),
-	BPF_OOM_PAIR_POPULATED_2	= (1U << 1),
-};
-
 /*
- * One of many comparisons: test.data_in and test.data_out are arrays of these. Of what
- * goes in only the ids count; what comes out has all of it.
+ * One of many comparisons: test.data_out is an array of these, which is read and written
+ * back. Of what goes in only the ids count; what comes out has all of it.
  */
 struct bpf_oom_pair {
 	__u64 cgroup_id_1;
@@ -212,7 +207,27 @@ struct bpf_oom_pair {
 	__u64 swap_1;		/* bytes */
 	__u64 swap_2;
 	__s32 verdict;		/* BPF_OOM_*, or -errno as of a single comparison */
-	__u32 flags;		/* BPF_OOM_PAIR_* */
+	__u32 reserved;
+};
+
+/* bpf_oom_sibling.flags */
+enum bpf_oom_sibling_flags {
+	/* there are processes in it or below it */
+	BPF_OOM_SIBLING_POPULATED	= (1U << 0),
+	/* it counts with BPF_OOM_PRIORITY_MAX */
+	BPF_OOM_SIBLING_MAX		= (1U << 1),
+};
+
+/*
+ * One of the siblings that are put in order: test.data_out is an array of these, which
+ * is read and written back. Of what goes in only the ids count, which ascend.
+ */
+struct bpf_oom_sibling {
+	__u64 cgroup_id;
+	__u64 usage;		/* bytes */
+	__u64 swap;		/* bytes */
+	__s32 err;		/* 0, or -errno as of a comparison */
+	__u32 flags;		/* BPF_OOM_SIBLING_* */
 };
 
 /*

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BPF_PROG_TEST_RUN of OOM policies: comparisons of what there is, one or many, or of
+ * BPF_PROG_TEST_RUN of OOM policies: comparisons of what there is, or of
  * what is made up, a whole selection, each reason for which it is refused, and that nobody is
  * killed, marked or counted by it. A rehearsed selection has the victim of the OOM
  * that follows, and its programs are told the same.
@@ -800,92 +800,6 @@ TEST_F(rehearsed, context_is_filled_in)
 }
 
 /* Of a context that is not as long as the kernel's, the part that both know of. */
-#define NR_PAIRS	8
-
-/* 0 or a negative errno; @pairs is for both ways. */
-static int compare_pairs(int prog_fd, struct bpf_oom_pair *pairs, __u32 size_in,
-			 __u32 size_out, const struct bpf_oom_ctx *ctx, __u32 repeat)
-{
-	union bpf_attr attr = {
-		.test = {
-			.prog_fd = prog_fd,
-			.ctx_in = (uintptr_t)ctx,
-			.ctx_size_in = sizeof(*ctx),
-			.data_in = (uintptr_t)pairs,
-			.data_size_in = size_in,
-			.data_out = (uintptr_t)pairs,
-			.data_size_out = size_out,
-			.flags = BPF_F_TEST_OOM_PAIRS,
-			.repeat = repeat,
-		},
-	};
-	int err = test_run(&attr);
-
-	return err ?: attr.test.data_size_out == size_in ? 0 : -EPROTO;
-}
-
-/* Many comparisons, each with a verdict or an error of its own. */
-TEST_F(rehearsed, pairs)
-{
-	static const struct {
-		const char *one;
-		const char *two;
-		int verdict;
-		__u32 flags;
-	} asked[NR_PAIRS] = {
-		{ "A", "B", BPF_OOM_FIRST, BPF_OOM_PAIR_POPULATED_1 | BPF_OOM_PAIR_POPULATED_2 },
-		{ "B", "A", BPF_OOM_SECOND, BPF_OOM_PAIR_POPULATED_1 | BPF_OOM_PAIR_POPULATED_2 },
-		{ "B", "C", BPF_OOM_EQUAL, BPF_OOM_PAIR_POPULATED_1 },
-		{ "A/y", "A/x", BPF_OOM_SECOND,
-		  BPF_OOM_PAIR_POPULATED_1 | BPF_OOM_PAIR_POPULATED_2 },
-		{ "A", "A/x", -EXDEV, 0 },
-		{ "A", "?", -ENOENT, 0 },
-		{ "A", "A", -EINVAL, 0 },
-		{ "B/one", "B/two", -EOPNOTSUPP, 0 },
-	};
-	const int prog = self->stage.prog;
-	struct bpf_oom_pair pairs[NR_PAIRS] = {};
-	struct bpf_oom_ctx ctx = {};
-	size_t n;
-
-	for (n = 0; n < NR_PAIRS; n++) {
-		pairs[n].cgroup_id_1 = id_of(asked[n].one);
-		pairs[n].cgroup_id_2 = id_of(asked[n].two);
-		pairs[n].verdict = 77;
-	}
-	ASSERT_EQ(0, compare_pairs(prog, pairs, sizeof(pairs), sizeof(pairs), &ctx, 0));
-	for (n = 0; n < NR_PAIRS; n++) {
-		EXPECT_EQ(asked[n].verdict, pairs[n].verdict)
-			TH_LOG("%s and %s", asked[n].one, asked[n].two);
-		EXPECT_EQ(asked[n].flags, pairs[n].flags);
-		EXPECT_EQ(id_of(asked[n].one), pairs[n].cgroup_id_1);
-	}
-	EXPECT_LE(2 * MEGABYTE, (long)pairs[0].usage_2);
-	EXPECT_LE(2 * MEGABYTE, (long)pairs[1].usage_1);
-	EXPECT_GT(2 * MEGABYTE, (long)pairs[2].usage_2);
-	EXPECT_EQ(4U, self->stage.policy->bss->nr_calls);
-
-	/* A scope that the first ones are not below. */
-	ctx.scope_id = cgroup_id("A");
-	ASSERT_EQ(0, compare_pairs(prog, pairs, sizeof(pairs), sizeof(pairs), &ctx, 0));
-	EXPECT_EQ(-EXDEV, pairs[0].verdict);
-	EXPECT_EQ(BPF_OOM_SECOND, pairs[3].verdict);
-	ctx.scope_id = UNKNOWN_ID;
-	EXPECT_EQ(-ENOENT, compare_pairs(prog, pairs, sizeof(pairs), sizeof(pairs), &ctx, 0));
-	ctx.scope_id = 0;
-
-	EXPECT_EQ(-EINVAL, compare_pairs(prog, pairs, 0, sizeof(pairs), &ctx, 0));
-	EXPECT_EQ(-EINVAL, compare_pairs(prog, pairs, sizeof(pairs) - 1, sizeof(pairs), &ctx, 0));
-	EXPECT_EQ(-ENOSPC, compare_pairs(prog, pairs, sizeof(pairs), sizeof(pairs) - 1, &ctx, 0));
-	EXPECT_EQ(-EINVAL, compare_pairs(prog, pairs, sizeof(pairs), sizeof(pairs), &ctx, 2));
-	EXPECT_EQ(-EFAULT, compare_pairs(prog, (void *)NOWHERE, sizeof(pairs), sizeof(pairs),
-					 &ctx, 0));
-	ctx.cgroup_id_1 = cgroup_id("A");
-	EXPECT_EQ(-EINVAL, compare_pairs(prog, pairs, sizeof(pairs), sizeof(pairs), &ctx, 0));
-	EXPECT_EQ(5U, self->stage.policy->bss->nr_calls);
-	nothing_has_happened(_metadata, self->stage.policy, self->stage.link, &self->stage.tree);
-}
-
 TEST_F(rehearsed, context_of_another_length)
 {
 	struct {

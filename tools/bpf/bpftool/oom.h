@@ -90,7 +90,14 @@ struct oom_child {
 };
 
 extern const char * const oom_no_processes;
+extern const char * const oom_never;
 extern const char * const oom_gone;
+
+/* Out by what oom_order() has seen already. */
+static inline bool oom_child_left_out(const struct oom_child *child)
+{
+	return child->out == oom_no_processes || child->out == oom_never;
+}
 
 char *oom_only_child(const char *parent, __u64 *id);
 
@@ -218,7 +225,7 @@ void oom_judge_json(const struct oom_judge *judge);
 void oom_judge_plain(const struct oom_judge *judge);
 int oom_run(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b);
 int oom_run_if_there(const struct oom_judge *judge, struct oom_child *a, struct oom_child *b);
-int oom_run_pairs(const struct oom_judge *judge, struct bpf_oom_pair *pairs, int nr);
+int oom_run_many(const struct oom_judge *judge, __u32 flag, void *data, size_t size);
 bool oom_compares_cgroups(const struct oom_judge *judge);
 const char *oom_verdict_name(int verdict);
 struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_child *b);
@@ -246,7 +253,6 @@ struct oom_order {
 	int nr;
 	int nr_ranked;			/* the first of them; the others have no place */
 	const struct oom_child *abstained[2];	/* why, if so */
-	bool endless;			/* the verdicts do not lead to an order */
 };
 
 int oom_order(const struct oom_judge *judge, struct oom_child *children, int nr, int places,

@@ -203,7 +203,7 @@ static int check_row(struct inquiry *q, struct siblings *s, int i)
 		s->pairs[n].cgroup_id_1 = s->child[j]->id;
 		s->pairs[n++].cgroup_id_2 = a->id;
 	}
-	if (oom_run_pairs(&q->judge, s->pairs, n))
+	if (n && oom_run_many(&q->judge, BPF_F_TEST_OOM_PAIRS, s->pairs, n * sizeof(*s->pairs)))
 		return -1;
 	for (j = i + 1, n = 0; j < s->nr; j++, n += 2) {
 		struct oom_child *pair[] = { a, s->child[j] };

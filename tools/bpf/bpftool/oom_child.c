@@ -21,6 +21,7 @@
 
 /* Why a child is out; one that is gone is not to be shown. */
 const char * const oom_no_processes = "no processes";
+const char * const oom_never = "never a candidate (memory.oom.priority is max)";
 const char * const oom_gone = "gone";
 
 static bool is_populated(const char *path)
@@ -133,7 +134,7 @@ void oom_child_check(struct oom_child *child)
 	else if (!has_killable(child->path))
 		child->out = "nobody to kill";
 	else if (child->priority.state == BPF_OOM_PRIORITY_MAX)
-		child->out = "never a candidate (memory.oom.priority is max)";
+		child->out = oom_never;
 }
 
 /**

@@ -148,7 +148,7 @@ void oom_priority_of(const char *path, __u64 id, struct oom_priority *priority)
  */
 __u32 oom_priority_supposed(const struct bpf_oom_priority **list)
 {
-	*list = supposed;
+	*list = suspended ? NULL : supposed;
 	return suspended ? 0 : nr_supposed * sizeof(*supposed);
 }
 

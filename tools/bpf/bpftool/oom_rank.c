@@ -64,15 +64,18 @@ static void show_places(struct ranking *r, int rows, struct oom_child **out, int
 /* Then those that take no part, in the order of their ids. */
 static void show_others(struct ranking *r, int rows, struct oom_child **out, int nr_out)
 {
+	struct oom_child *child;
 	int i;
 
 	for (i = 0; i < nr_out && room(r, rows); i++)
 		r->shown[r->nr_shown++] = out[i];
-	for (i = 0; i < r->nr && room(r, rows); i++)
-		if (r->children[i].out == oom_no_processes) {
-			oom_child_check(&r->children[i]);
-			r->shown[r->nr_shown++] = &r->children[i];
-		}
+	for (i = 0; i < r->nr && room(r, rows); i++) {
+		child = &r->children[i];
+		if (!oom_child_left_out(child))
+			continue;
+		oom_child_check(child);
+		r->shown[r->nr_shown++] = child;
+	}
 }
 
 static int rank(struct ranking *r, int rows)
@@ -158,8 +161,6 @@ static void rank_plain(const struct ranking *r)
 		oom_printf("abstains between %s and %s: oom_badness() picks below %s\n",
 			   r->order.abstained[0]->path, r->order.abstained[1]->path,
 			   r->scope.path);
-	if (r->order.endless)
-		oom_printf("contradicts itself, so that this is not an order: see 'check'\n");
 }
 
 static void rank_child_json(const struct oom_child *child, int place)
@@ -187,7 +188,6 @@ static void rank_json(const struct ranking *r)
 		rank_child_json(r->shown[i], place_of(r, i));
 	jsonw_end_array(json_wtr);
 	jsonw_int_field(json_wtr, "not_shown", r->nr_left);
-	jsonw_bool_field(json_wtr, "contradictory", r->order.endless);
 	if (r->order.abstained[0]) {
 		jsonw_name(json_wtr, "abstains_between");
 		jsonw_start_array(json_wtr);

@@ -275,74 +275,39 @@ int oom_run_if_there(const struct oom_judge *judge, struct oom_child *a, struct 
 	return told(judge, verdict, a, b);
 }
 
-/* What the kernel is told to suppose has the place of the pairs: one after the other. */
-static int run_supposed(const struct oom_judge *judge, struct bpf_oom_pair *pairs, int nr)
-{
-	int i;
-
-	for (i = 0; i < nr; i++) {
-		struct oom_child a = { .id = pairs[i].cgroup_id_1 };
-		struct oom_child b = { .id = pairs[i].cgroup_id_2 };
-
-		pairs[i].verdict = ask(judge, &a, &b);
-		if (pairs[i].verdict == -EOPNOTSUPP || pairs[i].verdict == -EPERM) {
-			explain_compare(judge, -pairs[i].verdict, "the root", "the root");
-			return -1;
-		}
-		pairs[i].usage_1 = a.usage;
-		pairs[i].usage_2 = b.usage;
-		pairs[i].swap_1 = a.swap;
-		pairs[i].swap_2 = b.swap;
-		/* Which is looked at when they are shown. */
-		pairs[i].flags = BPF_OOM_PAIR_POPULATED_1 | BPF_OOM_PAIR_POPULATED_2;
-	}
-	return 0;
-}
-
-/* What one call to the kernel takes: a signal waits for no more than that. */
-#define PAIRS_AT_ONCE	16384
-
 /**
- * oom_run_pairs() - let a program compare many pairs
+ * oom_run_many() - let a program compare many pairs, or put siblings in order
  * @judge: the program
- * @pairs: have the ids; the rest is filled in
- * @nr: how many
+ * @flag: BPF_F_TEST_OOM_PAIRS or BPF_F_TEST_OOM_ORDER
+ * @data: what the kernel takes and fills in
+ * @size: of that, in bytes
  *
- * That one of two is gone is in the verdict of that pair, as -errno.
+ * That a cgroup is gone is in what comes back, as -errno.
  *
- * Return: 0, or -1 with the reason told.
+ * Return: 0, or BPF_OOM_ABSTAIN if there is no order; -1 with the reason told.
  */
-int oom_run_pairs(const struct oom_judge *judge, struct bpf_oom_pair *pairs, int nr)
+int oom_run_many(const struct oom_judge *judge, __u32 flag, void *data, size_t size)
 {
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	const struct bpf_oom_priority *supposed;
 	struct bpf_oom_ctx ctx = {};
-	int i, n, err;
+	int err;
 
-	if (oom_priority_supposed(&supposed))
-		return run_supposed(judge, pairs, nr);
-	for (i = 0; i < nr; i += n) {
-		LIBBPF_OPTS(bpf_test_run_opts, opts);
-
-		n = nr - i < PAIRS_AT_ONCE ? nr - i : PAIRS_AT_ONCE;
-		opts.ctx_in = &ctx;
-		opts.ctx_size_in = sizeof(ctx);
-		opts.data_in = &pairs[i];
-		opts.data_out = &pairs[i];
-		opts.data_size_in = n * sizeof(*pairs);
-		opts.data_size_out = n * sizeof(*pairs);
-		opts.flags = BPF_F_TEST_OOM_PAIRS;
-		err = bpf_prog_test_run_opts(judge->fd, &opts);
-		if (err == -EOPNOTSUPP) {
-			oom_err("%s (prog id %u) compares processes, not cgroups", judge->name,
-				judge->id);
-			return -1;
-		}
-		if (err) {
-			oom_explain_test_run(judge, -err, "the root");
-			return -1;
-		}
-	}
-	return 0;
+	opts.data_size_in = oom_priority_supposed(&supposed);
+	opts.data_in = supposed;
+	opts.ctx_in = &ctx;
+	opts.ctx_size_in = sizeof(ctx);
+	opts.data_out = data;
+	opts.data_size_out = size;
+	opts.flags = flag;
+	err = bpf_prog_test_run_opts(judge->fd, &opts);
+	if (!err)
+		return opts.retval;
+	if (err == -EOPNOTSUPP)
+		oom_err("%s (prog id %u) compares processes, not cgroups", judge->name, judge->id);
+	else
+		oom_explain_test_run(judge, -err, "the root");
+	return -1;
 }
 
 /**

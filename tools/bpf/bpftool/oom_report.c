@@ -148,11 +148,13 @@ static int tree(struct report *r, const char *path, int depth)
 		err = tree(r, order.list[i]->path, depth + 1);
 	}
 	for (i = 0; !err && i < nr && shown < MAX_CHILDREN && r->rows < MAX_ROWS; i++) {
-		if (children[i].out != oom_no_processes)
+		if (!oom_child_left_out(&children[i]))
 			continue;
 		oom_child_check(&children[i]);
 		row(r, &children[i], depth);
 		shown++;
+		if (children[i].out == oom_never)
+			err = tree(r, children[i].path, depth + 1);
 	}
 	if (!err && shown < nr)
 		more_row(nr - shown, depth);
