@@ -34,7 +34,9 @@ static int oom_policy_kill_task(struct task_struct *task, void *arg)
 	/* Of its own flags, which a task changes as it likes, this one stays. */
 	if (data_race(task->flags) & PF_KTHREAD || tsk_is_oom_victim(task))
 		return 0;
-	return all->kill(task, (void *)all->message);
+	all->kill(task, (void *)all->message);
+	cond_resched();
+	return 0;
 }
 
 /* Without a policy's choice there is no memcg to empty. */

@@ -12,6 +12,9 @@
 
 #include "event.h"
 
+/* After so many tasks others may use the CPU; what takes longer sees to it itself. */
+#define OOM_POLICY_TASKS	32
+
 /* For who shares an mm, in one event. */
 #define OOM_POLICY_SEARCHES	256
 
@@ -20,12 +23,14 @@ static int oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
 {
 	struct css_task_iter it;
 	struct task_struct *task;
+	unsigned int nr = 0;
 	int ret = 0;
 
 	css_task_iter_start(&memcg->css, flags, &it);
 	while (!ret && (task = css_task_iter_next(&it))) {
 		ret = fn(task, arg);
-		cond_resched();
+		if (!(++nr % OOM_POLICY_TASKS))
+			cond_resched();
 	}
 	css_task_iter_end(&it);
 	return ret;
@@ -38,7 +43,7 @@ static int oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
  * @fn: the function; stops the scan with a value other than 0
  * @arg: for @fn
  *
- * Others may use the CPU after each task, whatever @fn takes.
+ * Others may use the CPU now and then, and after each memcg.
  */
 void oom_policy_scan_memcgs(struct mem_cgroup *memcg, unsigned int flags,
 			    oom_policy_task_fn fn, void *arg)
@@ -51,6 +56,7 @@ void oom_policy_scan_memcgs(struct mem_cgroup *memcg, unsigned int flags,
 			mem_cgroup_iter_break(memcg, pos);
 			return;
 		}
+		cond_resched();
 	}
 }
 
@@ -200,6 +206,7 @@ static pid_t oom_policy_outsider(struct oom_policy_event *ev, struct task_struct
 	last->mm = mm;
 	last->memcg = memcg;
 	last->other = oom_policy_find_outsider(task, mm, memcg);
+	cond_resched();
 	return last->other;
 }
 

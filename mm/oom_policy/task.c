@@ -73,18 +73,23 @@ static int oom_policy_compare_tasks(void *arg, struct oom_cand *best,
 	next->scratch = ctx.scratch_2;
 	migrate_enable();
 	rcu_read_unlock();
+	cond_resched();
 
 	return verdict == BPF_OOM_EQUAL ? oom_policy_worse(best, next) : verdict;
 }
 
-/* Not while another may die that takes nobody elsewhere along. */
+/* Whom it takes along, who is elsewhere, as long as another may die that does not. */
+static pid_t oom_policy_takes_along(struct oom_policy_event *ev, struct task_struct *task)
+{
+	if (!ev->spare || !ev->emptied || tsk_is_oom_victim(task))
+		return 0;
+	return oom_policy_dies_with(ev, task, ev->emptied, false);
+}
+
 static bool oom_policy_spare(struct oom_policy_event *ev, struct task_struct *task)
 {
-	pid_t other;
+	const pid_t other = oom_policy_takes_along(ev, task);
 
-	if (!ev->spare || !ev->emptied || tsk_is_oom_victim(task))
-		return false;
-	other = oom_policy_dies_with(ev, task, ev->emptied, false);
 	if (!other || oom_badness(task, ev->oc->totalpages) == LONG_MIN)
 		return false;
 
@@ -104,6 +109,12 @@ static int oom_policy_evaluate(struct task_struct *task, void *arg)
 	return oom_policy_spare(ev, task) ? 0 : ev->evaluate(task, ev->oc);
 }
 
+static void oom_policy_unpick(struct oom_control *oc)
+{
+	oc->chosen = NULL;
+	oc->chosen_points = LONG_MIN;
+}
+
 /* A task that the stock killer would take plays against the best so far. */
 static int oom_policy_play_task(struct task_struct *task, void *arg)
 {
@@ -113,8 +124,7 @@ static int oom_policy_play_task(struct task_struct *task, void *arg)
 	void *dropped;
 	int outcome;
 
-	oc->chosen = NULL;
-	oc->chosen_points = LONG_MIN;
+	oom_policy_unpick(oc);
 	if (oom_policy_evaluate(task, ev))
 		return 1;
 	if (!oc->chosen)
@@ -167,6 +177,26 @@ static int oom_policy_judge_tasks(struct oom_policy_event *ev, struct mem_cgroup
 	return 1;
 }
 
+/*
+ * oom_badness() picks. Nearly always there is nobody to spare: to look at the one that was
+ * picked tells as much as to look at all.
+ */
+static void oom_policy_pick_worst(struct oom_policy_event *ev, struct mem_cgroup *memcg,
+				  bool subtree)
+{
+	struct oom_control *oc = ev->oc;
+
+	oom_policy_unpick(oc);
+	oom_policy_scan(memcg, subtree, ev->evaluate, oc);
+	if (!oc->chosen || oc->chosen == (void *)-1UL ||
+	    !oom_policy_takes_along(ev, oc->chosen))
+		return;
+
+	put_task_struct(oc->chosen);
+	oom_policy_unpick(oc);
+	oom_policy_scan(memcg, subtree, oom_policy_evaluate, ev);
+}
+
 /**
  * oom_policy_pick_task - pick a task of the leaf
  * @ev: the event; its task policy is the one that picked, or NULL
@@ -201,9 +231,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 
 	if (choice == OOM_WALK_LEFT)
 		ev->emptied = NULL;
-	oc->chosen = NULL;
-	oc->chosen_points = LONG_MIN;
-	oom_policy_scan(memcg, subtree, oom_policy_evaluate, ev);
+	oom_policy_pick_worst(ev, memcg, subtree);
 	if (oc->chosen == (void *)-1UL)
 		return -EBUSY;
 	if (!oc->chosen)
