@@ -8,9 +8,7 @@
 
 #include <linux/filter.h>
 #include <linux/jiffies.h>
-#include <linux/minmax.h>
 #include <linux/page_counter.h>
-#include <linux/sched/cputime.h>
 #include <linux/sched/signal.h>
 #include <trace/events/oom_policy.h>
 
@@ -105,26 +103,6 @@ static inline bool oom_policy_ticked(const struct oom_policy_event *ev)
 	unsigned long now = jiffies;
 
 	return time_after(now, ev->tick);
-}
-
-/*
- * Reading the clock takes as long as a comparison: once in a tick is enough. What
- * counts is the time of this task, without the one longest stretch between two looks if
- * that was out of all proportion: where a host takes the CPU away for a while, the
- * guest's clock does not tell. A program that is that slow gains one run by it.
- */
-static inline bool oom_policy_expired(struct oom_policy_event *ev)
-{
-	u64 now = task_sched_runtime(current);
-	u64 stretch = now - ev->looked;
-
-	ev->tick = jiffies;
-	ev->looked = now;
-	if (stretch > 2 * TICK_NSEC)
-		ev->stalled = max(ev->stalled, stretch);
-	if (now - ev->began - ev->stalled > ev->budget)
-		ev->over = true;
-	return ev->over;
 }
 
 /* Whoever rehearses may lose patience. */

@@ -10,6 +10,7 @@
 
 #include <linux/cgroup.h>
 #include <linux/jiffies.h>
+#include <linux/minmax.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/cputime.h>
 #include <linux/sched/mm.h>
@@ -103,19 +104,64 @@ static void oom_policy_asked(struct oom_policy_event *ev, struct oom_policy *pol
 
 	ev->first = oom_policy_get(policy);
 	ev->budget = (u64)policy->budget_us * NSEC_PER_USEC;
-	ev->began = task_sched_runtime(current);
-	ev->looked = ev->began;
+	ev->began = READ_ONCE(current->se.sum_exec_runtime);
+	ev->looked = 0;
 	ev->tick = jiffies;
 	ev->grace = (u64)policy->grace_ms * NSEC_PER_MSEC;
 }
 
 /**
+ * oom_policy_expired - is a selection over its budget
+ * @ev: the event, of which a policy has been asked
+ *
+ * Reading the clock takes longer than a comparison: once in a tick is enough, and most
+ * selections are over before the first. What counts is the time of this task, without
+ * the one longest stretch between two looks if that was out of all proportion: where a
+ * host takes the CPU away for a while, the guest's clock does not tell. A program that is
+ * that slow gains one run by it.
+ *
+ * Return: true if no program is to be asked any more.
+ */
+bool oom_policy_expired(struct oom_policy_event *ev)
+{
+	u64 stretch, now = task_sched_runtime(current);
+
+	if (!ev->looked) {
+		/* Since the scheduler's last look, but no longer than the event takes. */
+		ev->began = now - min(now - ev->began,
+				      ktime_get_mono_fast_ns() - ev->start);
+		ev->looked = ev->began;
+	}
+	stretch = now - ev->looked;
+	ev->tick = jiffies;
+	ev->looked = now;
+	if (stretch > 2 * TICK_NSEC)
+		ev->stalled = max(ev->stalled, stretch);
+	if (now - ev->began - ev->stalled > ev->budget)
+		ev->over = true;
+	return ev->over;
+}
+
+/* On the way down, who judges above judges below, too: most have no policy of their own. */
+static bool oom_policy_stays(const struct oom_policy_event *ev, struct mem_cgroup *memcg)
+{
+	return ev->policy && ev->entered && memcg != ev->top &&
+	       ev->entered == parent_mem_cgroup(memcg) &&
+	       !rcu_access_pointer(oom_policy_memcg(memcg)->policy[OOM_POLICY_STAGE_MEMCG]);
+}
+
+/**
  * oom_policy_enter - find out who judges the children of a memcg
  * @ev: the event; its policy is the one that rules afterwards, or NULL
- * @memcg: the memcg
+ * @memcg: the memcg, referenced, as is what @ev has entered last
  */
 void oom_policy_enter(struct oom_policy_event *ev, struct mem_cgroup *memcg)
 {
+	const bool stays = oom_policy_stays(ev, memcg);
+
+	ev->entered = memcg;
+	if (stays)
+		return;
 	oom_policy_hold_ruling(ev, memcg, OOM_POLICY_STAGE_MEMCG, &ev->policy);
 	oom_policy_asked(ev, ev->policy);
 }
@@ -231,6 +277,7 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->scope = oc->memcg ?: root_mem_cgroup;
 	ev->outcome = OOM_UNDECIDED;
 	ev->exits = false;
+	ev->entered = NULL;
 	ev->seq++;
 	ev->start = ktime_get_mono_fast_ns();
 	ev->stalled = 0;

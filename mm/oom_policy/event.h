@@ -162,10 +162,12 @@ struct oom_policy_vain {
  * @what_if: priorities that a rehearsal goes by, or NULL
  * @first: the policy asked first, referenced: it sets @budget and @grace
  * @policy: the policy asked last, referenced
+ * @entered: the memcg whose children @policy judges, or NULL; only compared
  * @chooser: the policy that made the last choice, or the one that rules where
  *	     there was none to make, referenced: its KILL_ALL counts
  * @task_policy: the policy that judges the leaf's tasks, referenced, or NULL
  * @prog: what is asked in this RCU section
+ * @siblings: the match of a memcg's children
  * @tasks: the match of the leaf's tasks
  * @task_runs: program runs in it
  * @task_verdict: why that match ended early, or 0
@@ -187,8 +189,9 @@ struct oom_policy_vain {
  * @start: in ns
  * @grace: how long to wait for the memory of a victim, in ns
  * @budget: how long programs may be asked, ns of CPU time
- * @began: the task's CPU time at the beginning, ns
- * @looked: the same at the last look
+ * @began: the task's CPU time at the beginning, ns; before the first look, as of the
+ *	   scheduler's last
+ * @looked: the same at the last look, 0 before the first
  * @stalled: the longest stretch between two looks, if too long to be ours, ns
  * @tick: jiffies at the last look
  * @over: over budget: no program is asked any more
@@ -209,9 +212,11 @@ struct oom_policy_event {
 	const struct oom_policy_what_if *what_if;
 	struct oom_policy *first;
 	struct oom_policy *policy;
+	struct mem_cgroup *entered;
 	struct oom_policy *chooser;
 	struct oom_policy *task_policy;
 	const struct bpf_prog *prog;
+	struct oom_match siblings;
 	struct oom_match tasks;
 	unsigned int task_runs;
 	int task_verdict;
@@ -309,7 +314,7 @@ static inline struct bpf_oom_step oom_policy_told_step(const struct oom_policy_s
 	};
 }
 
-/* event.c: begin and end, the policies that take part, marks, the path */
+/* event.c: begin and end, the policies that take part, the budget, marks, the path */
 void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 		      oom_policy_task_fn evaluate);
 void oom_policy_end(struct oom_policy_event *ev);
@@ -320,6 +325,7 @@ struct oom_policy *oom_policy_of(const struct oom_policy_event *ev,
 void oom_policy_enter(struct oom_policy_event *ev, struct mem_cgroup *memcg);
 void oom_policy_enter_tasks(struct oom_policy_event *ev, struct mem_cgroup *memcg);
 void oom_policy_leave_tasks(struct oom_policy_event *ev);
+bool oom_policy_expired(struct oom_policy_event *ev);
 void oom_policy_abstained(struct oom_policy_event *ev, u32 link_id,
 			  struct mem_cgroup *below);
 void oom_policy_mark(void *arg, void *node);

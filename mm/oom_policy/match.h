@@ -46,6 +46,16 @@ struct oom_match {
 	bool tied;
 };
 
+/* What is not set here belongs to a node. */
+static inline void oom_match_begin(struct oom_match *match)
+{
+	match->best.node = NULL;
+	match->runner.node = NULL;
+	match->runner.usage = 0;
+	match->eligible = 0;
+	match->tied = false;
+}
+
 typedef int (*oom_compare_fn)(void *arg, struct oom_cand *best, struct oom_cand *next);
 
 static inline unsigned int oom_match_compared(const struct oom_match *match)
@@ -91,10 +101,14 @@ static __always_inline int oom_match_play(struct oom_match *match,
 	}
 
 	verdict = compare(arg, &match->best, next);
+	/* Nearly all of them, and nothing else of them is looked at. */
+	if (likely(verdict == BPF_OOM_FIRST) && next->usage < match->runner.usage) {
+		*dropped = next->node;
+		return BPF_OOM_FIRST;
+	}
 	if (likely(verdict == BPF_OOM_FIRST) ||
 	    (verdict == BPF_OOM_EQUAL && !oom_cand_larger(next, &match->best))) {
-		if (next->usage < match->runner.usage ||
-		    (match->runner.node && !oom_cand_larger(next, &match->runner))) {
+		if (match->runner.node && !oom_cand_larger(next, &match->runner)) {
 			*dropped = next->node;
 			return BPF_OOM_FIRST;
 		}

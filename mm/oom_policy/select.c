@@ -224,6 +224,10 @@ static int oom_policy_pass(struct oom_policy_event *ev, struct mem_cgroup *paren
 {
 	int ret;
 
+	/* A leaf, as a rule. */
+	if (list_empty(&parent->css.children))
+		return 0;
+
 	if (!ev->over) {
 		ret = oom_policy_pass_judged(ev, parent, match);
 		if (ret != -ETIME)
@@ -257,9 +261,10 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 {
 	struct oom_policy_event *ev = arg;
 	struct mem_cgroup *parent = node;
-	struct oom_match match = {};
+	struct oom_match *match = &ev->siblings;
 	int ret;
 
+	oom_match_begin(match);
 	ev->ctx.level = oom_policy_level(ev, parent) + 1;
 	oom_policy_cut_steps(ev, ev->ctx.level);
 	if (READ_ONCE(parent->oom_group))
@@ -269,26 +274,26 @@ static int oom_policy_choose(void *arg, void *node, void **child)
 	if (!ev->policy)
 		return OOM_WALK_LEFT;
 	if (mem_cgroup_is_root(parent))
-		oom_policy_play_root(ev, parent, &match);
-	ret = oom_policy_pass(ev, parent, &match);
-	oom_policy_count_runs(ev, ev->policy, oom_match_compared(&match));
+		oom_policy_play_root(ev, parent, match);
+	ret = oom_policy_pass(ev, parent, match);
+	oom_policy_count_runs(ev, ev->policy, oom_match_compared(match));
 	if (ret) {
-		oom_policy_put_match(&match);
+		oom_policy_put_match(match);
 		return ret < 0 ? ret : OOM_WALK_LEFT;
 	}
 
-	if (match.eligible || !ev->chooser)
+	if (match->eligible || !ev->chooser)
 		oom_policy_chose(ev);
-	if (!match.eligible)
+	if (!match->eligible)
 		return mem_cgroup_is_root(parent) ? -ESRCH : OOM_WALK_LEAF;
 
-	oom_policy_add_step(ev, parent, &match);
-	if (match.best.node == parent) {
-		mem_cgroup_put(match.best.node);
+	oom_policy_add_step(ev, parent, match);
+	if (match->best.node == parent) {
+		mem_cgroup_put(match->best.node);
 		return OOM_WALK_SELF;
 	}
-	oom_policy_move(ev, match.best.node);
-	*child = match.best.node;
+	oom_policy_move(ev, match->best.node);
+	*child = match->best.node;
 	return OOM_WALK_CHILD;
 }
 
@@ -331,9 +336,11 @@ static int oom_policy_try(void *arg, void *node, enum oom_walk_choice choice)
 static void *oom_policy_up(void *arg, void *node)
 {
 	struct mem_cgroup *parent = parent_mem_cgroup(node);
+	struct oom_policy_event *ev = arg;
 
 	css_get(&parent->css);
-	oom_policy_move(arg, parent);
+	oom_policy_move(ev, parent);
+	ev->entered = NULL;
 	return parent;
 }
 
@@ -351,6 +358,7 @@ static int oom_policy_descend(struct oom_policy_event *ev, struct mem_cgroup *st
 
 	oom_policy_put(ev->chooser);
 	ev->chooser = NULL;
+	ev->entered = NULL;
 	ev->cursor = start;
 	ret = oom_walk(&oom_policy_walk_ops, ev, start);
 	oom_policy_move(ev, NULL);
