@@ -278,6 +278,7 @@ void oom_policy_begin(struct oom_policy_event *ev, struct oom_control *oc,
 	ev->outcome = OOM_UNDECIDED;
 	ev->exits = false;
 	ev->entered = NULL;
+	ev->emptying = false;
 	ev->seq++;
 	ev->start = ktime_get_mono_fast_ns();
 	ev->stalled = 0;

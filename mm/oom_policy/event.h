@@ -114,12 +114,14 @@ struct oom_policy_abstention {
  * @other: who would have died with it, outside of @memcg_id
  * @memcg_id: what was to be emptied
  * @nr: how many in all
+ * @here: how many of them in the leaf that was tried last
  */
 struct oom_policy_spared {
 	pid_t pid;
 	pid_t other;
 	u64 memcg_id;
 	unsigned int nr;
+	unsigned int here;
 };
 
 /**
@@ -158,6 +160,7 @@ struct oom_policy_vain {
  * @outcome: how it stands
  * @early: asked for by oom_policy_kill()
  * @exits: the victim was about to exit anyway, so that nobody was killed
+ * @emptying: not only the victim dies, and whoever is spared is counted then
  * @rehearsed: the policy that rules at @scope in a rehearsal, NULL in a real event
  * @what_if: priorities that a rehearsal goes by, or NULL
  * @first: the policy asked first, referenced: it sets @budget and @grace
@@ -208,6 +211,7 @@ struct oom_policy_event {
 	enum oom_policy_outcome outcome;
 	bool early;
 	bool exits;
+	bool emptying;
 	struct oom_policy *rehearsed;
 	const struct oom_policy_what_if *what_if;
 	struct oom_policy *first;
@@ -380,12 +384,15 @@ void oom_policy_count_runs(struct oom_policy_event *ev, struct oom_policy *polic
 void oom_policy_count(struct oom_policy_event *ev);
 void oom_policy_count_spared(struct oom_policy_event *ev, struct task_struct *task,
 			     pid_t other);
+void oom_policy_count_passed(const struct oom_policy_event *ev);
 void oom_policy_count_kills(struct oom_policy_event *ev);
 void oom_policy_trace_done(const struct oom_policy_event *ev);
 const char *oom_policy_memcg_path(struct mem_cgroup *memcg);
 const char *oom_policy_shown_name(const char *name);
 
 /* kill.c: early kills, and all of a memcg */
+struct mem_cgroup *oom_policy_emptied(const struct oom_policy_event *ev,
+				      struct mem_cgroup *leaf);
 unsigned long oom_policy_totalpages(struct mem_cgroup *scope);
 
 /* knobs.c: the off switch */

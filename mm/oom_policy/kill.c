@@ -39,6 +39,34 @@ static int oom_policy_kill_task(struct task_struct *task, void *arg)
 	return 0;
 }
 
+/* The topmost group at or above the leaf dies with it, as the OOM killer has it. */
+static struct mem_cgroup *oom_policy_group(const struct oom_policy_event *ev,
+					   struct mem_cgroup *leaf)
+{
+	struct mem_cgroup *memcg, *group = NULL;
+
+	for (memcg = leaf; memcg; memcg = parent_mem_cgroup(memcg)) {
+		if (READ_ONCE(memcg->oom_group))
+			group = memcg;
+		if (memcg == ev->scope)
+			break;
+	}
+	return group;
+}
+
+/**
+ * oom_policy_emptied - what is emptied with a leaf, if anything is
+ * @ev: the event
+ * @leaf: the leaf, which keeps it
+ *
+ * Return: the topmost memory.oom.group at or above @leaf, else @leaf.
+ */
+struct mem_cgroup *oom_policy_emptied(const struct oom_policy_event *ev,
+				      struct mem_cgroup *leaf)
+{
+	return oom_policy_group(ev, leaf) ?: leaf;
+}
+
 /* Without a policy's choice there is no memcg to empty. */
 static bool oom_policy_kills_all(const struct oom_policy_event *ev)
 {
@@ -65,7 +93,7 @@ void __oom_policy_kill_all(struct oom_control *oc, oom_policy_task_fn kill,
 		return;
 
 	/* A group is empty by now. */
-	if (oom_policy_kills_all(ev) && !READ_ONCE(ev->leaf->oom_group))
+	if (oom_policy_kills_all(ev) && !oom_policy_group(ev, ev->leaf))
 		oom_policy_empty_leaf(ev, kill, message);
 }
 
@@ -92,7 +120,11 @@ bool __oom_policy_spares(struct task_struct *task)
 	struct oom_policy_event *ev = &oom_policy_event;
 	pid_t other;
 
-	if (!ev->oc || !oom_outcome_chosen(ev->outcome) || tsk_is_oom_victim(task))
+	if (!ev->oc || !oom_outcome_chosen(ev->outcome))
+		return false;
+	ev->emptying = true;
+	if (tsk_is_oom_victim(task) || is_global_init(task) ||
+	    task->signal->oom_score_adj == OOM_SCORE_ADJ_MIN)
 		return false;
 	other = oom_policy_dies_with(ev, task, ev->leaf, true);
 	if (!other)
@@ -101,7 +133,7 @@ bool __oom_policy_spares(struct task_struct *task)
 	oom_policy_count_spared(ev, task, other);
 	pr_info_ratelimited("spared pid %d (%s): pid %d, outside of %s, has the same memory\n",
 			    task_pid_nr(task), oom_policy_shown_name(task->comm), other,
-			    oom_policy_memcg_path(ev->leaf));
+			    oom_policy_memcg_path(oom_policy_emptied(ev, ev->leaf)));
 	return true;
 }
 
@@ -116,6 +148,8 @@ void __oom_policy_done(struct oom_control *oc)
 
 	if (oom_outcome_has_leaf(ev->outcome) && !ev->exits)
 		oom_policy_count_kills(ev);
+	if (oom_outcome_has_leaf(ev->outcome))
+		oom_policy_count_passed(ev);
 	oom_policy_trace_done(ev);
 	oom_policy_end(ev);
 }

@@ -119,14 +119,21 @@ static bool oom_policy_selected(enum oom_policy_outcome outcome)
 	return outcome >= OOM_STOCK_NOBODY;
 }
 
-static void oom_policy_count_passed(const struct oom_policy_event *ev)
+/**
+ * oom_policy_count_passed - count who was passed over for another's sake
+ * @ev: the event, after its kills
+ *
+ * Of a leaf that was emptied, each was counted when it was spared.
+ */
+void oom_policy_count_passed(const struct oom_policy_event *ev)
 {
-	if (!ev->spared.nr || !ev->spare)
+	const unsigned int nr = ev->spared.nr - (ev->emptying ? ev->spared.here : 0);
+
+	if (!nr || !ev->spare)
 		return;
 
-	oom_policy_add(&ev->first->stats.spared, ev->spared.nr);
-	trace_oom_policy_spare(ev->spared.memcg_id, ev->spared.pid, ev->spared.other,
-			       ev->spared.nr);
+	oom_policy_add(&ev->first->stats.spared, nr);
+	trace_oom_policy_spare(ev->spared.memcg_id, ev->spared.pid, ev->spared.other, nr);
 }
 
 static void oom_policy_trace_levels(const struct oom_policy_event *ev)
@@ -179,7 +186,6 @@ void oom_policy_count(struct oom_policy_event *ev)
 	oom_policy_trace_levels(ev);
 	trace_oom_policy_select(memcg_cgroup_id(ev->scope), ev->victim_id,
 				task_pid_nr(victim), ev->compared, ns);
-	oom_policy_count_passed(ev);
 	WRITE_ONCE(ev->first->held_since, 0);
 	oom_policy_watch_kill(ev);
 }

@@ -214,14 +214,14 @@ static pid_t oom_policy_outsider(struct oom_policy_event *ev, struct task_struct
  * oom_policy_dies_with - whom the death of a process takes along
  * @ev: the event
  * @task: the process, by its leader
- * @memcg: what it is to die in; referenced
+ * @memcg: the leaf that it is to die with; referenced
  * @exact: search as often as it takes
  *
  * Who has the same mm (vfork, CLONE_VM) dies with it. Others are looked for only if the
  * mm has more users than the process has threads.
  *
- * Return: the pid of one outside of @memcg, 0 if there is none, or -1 if there may be
- * one and the event has searched often enough.
+ * Return: the pid of one outside of what is emptied with @memcg, 0 if there is none, or -1
+ * if there may be one and the event has searched often enough.
  */
 pid_t oom_policy_dies_with(struct oom_policy_event *ev, struct task_struct *task,
 			   struct mem_cgroup *memcg, bool exact)
@@ -233,7 +233,7 @@ pid_t oom_policy_dies_with(struct oom_policy_event *ev, struct task_struct *task
 		return 0;
 	/* A leader that has left it is one thread less. */
 	if (READ_ONCE(task->mm) != mm || atomic_read(&mm->mm_users) > get_nr_threads(task))
-		pid = oom_policy_outsider(ev, task, mm, memcg, exact);
+		pid = oom_policy_outsider(ev, task, mm, oom_policy_emptied(ev, memcg), exact);
 	mmdrop(mm);
 	return pid;
 }

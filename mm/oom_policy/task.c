@@ -96,9 +96,17 @@ static bool oom_policy_spare(struct oom_policy_event *ev, struct task_struct *ta
 	if (!ev->spared.nr++) {
 		ev->spared.pid = task_pid_nr(task);
 		ev->spared.other = other;
-		ev->spared.memcg_id = memcg_cgroup_id(ev->emptied);
+		ev->spared.memcg_id = memcg_cgroup_id(oom_policy_emptied(ev, ev->emptied));
 	}
+	ev->spared.here++;
 	return true;
+}
+
+/* The tasks of a leaf are looked at anew. */
+static void oom_policy_forget_spared(struct oom_policy_event *ev)
+{
+	ev->spared.nr -= ev->spared.here;
+	ev->spared.here = 0;
 }
 
 /* The stock judgement of a task, unless it is to be spared. */
@@ -220,6 +228,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 	else
 		oom_policy_enter_tasks(ev, memcg);
 
+	ev->spared.here = 0;
 	ev->emptied = subtree && mem_cgroup_is_root(memcg) ? NULL : memcg;
 	if (ev->task_policy) {
 		ret = oom_policy_judge_tasks(ev, memcg, subtree);
@@ -227,6 +236,7 @@ int oom_policy_pick_task(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 			return ret;
 		abstained = oom_policy_link_id(ev->task_policy);
 		oom_policy_leave_tasks(ev);
+		oom_policy_forget_spared(ev);
 	}
 
 	if (choice == OOM_WALK_LEFT)
