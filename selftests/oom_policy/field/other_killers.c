@@ -79,15 +79,6 @@ FIXTURE_TEARDOWN(killed)
 	tree_remove(&self->tree);
 }
 
-static int run_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set);
-}
-
 /* Every other piece has other rights, so that none is merged with the next. */
 static int large_main(const void *arg, int ready_fd)
 {
@@ -96,7 +87,7 @@ static int large_main(const void *arg, int ready_fd)
 	size_t at;
 	char *mem;
 
-	if (run_on(1) || set_oom_score_adj(getpid(), 0) || cgroup_write(arg, "cgroup.procs", "0"))
+	if (run_on(0, 1) || set_oom_score_adj(getpid(), 0) || cgroup_write(arg, "cgroup.procs", "0"))
 		return 1;
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
 	if (mem == MAP_FAILED)
@@ -119,7 +110,7 @@ static int eater_main(const void *arg, int ready_fd)
 	char *mem;
 
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-	if (run_on(1) || mem == MAP_FAILED || cgroup_write("T/hog", "cgroup.procs", "0") ||
+	if (run_on(0, 1) || mem == MAP_FAILED || cgroup_write("T/hog", "cgroup.procs", "0") ||
 	    write(ready_fd, "", 1) != 1)
 		return 1;
 	while (!__atomic_load_n(go, __ATOMIC_RELAXED))
@@ -161,7 +152,7 @@ TEST_F_TIMEOUT(killed, nobody_else_dies, 4 * TEST_TIMEOUT_S)
 	int n, short_rounds = 0;
 	__u64 waits = 0;
 
-	ASSERT_EQ(0, run_on(0));
+	ASSERT_EQ(0, run_on(0, 0));
 	for (n = 0; n < ROUNDS && !node_killed(tree_find(&self->tree, variant->innocent)); n++) {
 		self->link = attach_with(self->policy->progs.compare, "",
 					 .flags = BPF_F_OOM_POLICY_MEMCG,

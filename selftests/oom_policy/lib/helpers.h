@@ -93,6 +93,9 @@ pid_t child_start(int (*main)(const void *arg, int ready_fd), const void *arg,
 /* 'R', 'S', 'D', 'T', 'Z': as /proc tells; '?' if there is no such process. */
 char process_state(pid_t pid);
 
+/* 0 is this process. */
+int run_on(pid_t pid, int cpu);
+
 /* A child is dead, and still to be waited for. */
 bool has_ended(pid_t pid);
 

@@ -4,7 +4,6 @@
  * on. in_flight.c has the victims that it has not given up on.
  */
 #include <errno.h>
-#include <sched.h>
 #include <stdint.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf_oom_policy.h>
@@ -20,11 +19,7 @@
 /* A victim that stays, and what comes of a second kill meanwhile. */
 FIXTURE(grace)
 {
-	struct tree tree;
-	struct policy *policy;
-	struct early *early;
-	struct bpf_link *link;
-	struct holder holder;
+	struct early_scene scene;
 };
 
 FIXTURE_VARIANT(grace)
@@ -103,74 +98,61 @@ FIXTURE_VARIANT_ADD(grace, does_not_hold_sysrq)
 
 FIXTURE_SETUP(grace)
 {
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, variant->at ?: "",
-				 .flags = BPF_F_OOM_POLICY_MEMCG,
-				 .budget_us = NO_BUDGET_US,
-				 .grace_ms = variant->grace_ms);
-	ASSERT_NE(NULL, self->link);
-	self->early = early_load(NULL);
-	ASSERT_NE(NULL, self->early);
-	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+	struct early_scene *scene = &self->scene;
+
+	ASSERT_EQ(0, early_scene_set(scene, variant->tree, NULL));
+	scene->link = attach_with(scene->policy->progs.compare, variant->at ?: "",
+				  .flags = BPF_F_OOM_POLICY_MEMCG,
+				  .budget_us = NO_BUDGET_US,
+				  .grace_ms = variant->grace_ms);
+	ASSERT_NE(NULL, scene->link);
+	ASSERT_EQ(0, hold_tasks(&scene->holder, &scene->tree));
 }
 
 FIXTURE_TEARDOWN(grace)
 {
-	let_go(&self->holder);
-	early__destroy(self->early);
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
-}
-
-static __u64 times_held(struct bpf_link *link)
-{
-	struct bpf_link_info info;
-
-	return policy_info(link, &info) ? 0 : info.oom_policy.fallback_grace;
+	early_scene_clear(&self->scene);
 }
 
 TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
 {
-	const char *first = self->tree.node[self->tree.nr_nodes - 2].path;
+	struct early_scene *scene = &self->scene;
+	const char *first = scene->tree.node[scene->tree.nr_nodes - 2].path;
 	const __u64 scope = cgroup_id(variant->scope);
-	struct policy *policy = self->policy;
+	struct policy *policy = scene->policy;
 	struct rehearsed rehearsed;
 	time_t begin;
 	bool again;
 
 	begin = now_s();
-	ASSERT_EQ(0, early_kill(self->early, scope, 0));
-	ASSERT_TRUE(wait_until(*self->holder.stopped));
+	ASSERT_EQ(0, early_kill(scene->early, scope, 0));
+	ASSERT_TRUE(wait_until(*scene->holder.stopped));
 
 	if (variant->held || variant->sysrq) {
 		/* First it is in flight, then the reaper gives up. */
-		ASSERT_TRUE(wait_until(early_kill(self->early, scope, 0) == 0 ||
-				       times_held(self->link)));
-		EXPECT_LT(0U, times_held(self->link));
-		EXPECT_EQ(-EAGAIN, early_kill(self->early, scope, 0));
+		ASSERT_TRUE(wait_until(early_kill(scene->early, scope, 0) == 0 ||
+				       times_held(scene->link)));
+		EXPECT_LT(0U, times_held(scene->link));
+		EXPECT_EQ(-EAGAIN, early_kill(scene->early, scope, 0));
 		ASSERT_EQ(0, rehearse_select(bpf_program__fd(policy->progs.compare),
 					     cgroup_id(variant->at ?: ""), &rehearsed));
 		EXPECT_EQ(-EBUSY, rehearsed.retval);
-		EXPECT_STREQ(first, policy_victims(self->policy, &self->tree));
+		EXPECT_STREQ(first, policy_victims(policy, &scene->tree));
 	}
 	if (variant->held)
-		let_go(&self->holder);
+		let_go(&scene->holder);
 	if (variant->sysrq)
 		ASSERT_EQ(0, raise_oom_sysrq());
 
 	again = wait_until(policy->bss->nr_victims == 2 ||
-			   (!variant->sysrq && early_kill(self->early, scope, 0) == 0));
+			   (!variant->sysrq && early_kill(scene->early, scope, 0) == 0));
 	EXPECT_TRUE(again);
 	EXPECT_EQ(2U, policy->bss->nr_victims);
 	/* Later, it would prove nothing. */
 	if (variant->grace_ms == LONG_GRACE_MS)
 		EXPECT_GT(LONG_GRACE_MS / 1000, now_s() - begin);
 	if (!variant->grace_ms || variant->nothing_held)
-		EXPECT_EQ(0U, times_held(self->link));
+		EXPECT_EQ(0U, times_held(scene->link));
 }
 
 /*
@@ -179,10 +161,7 @@ TEST_F_TIMEOUT(grace, second_kill, TEST_TIMEOUT_S)
  */
 FIXTURE(exiting)
 {
-	struct tree tree;
-	struct policy *policy;
-	struct early *early;
-	struct bpf_link *link;
+	struct early_scene scene;
 };
 
 FIXTURE_VARIANT(exiting)
@@ -214,58 +193,43 @@ FIXTURE_VARIANT_ADD(exiting, with_nothing)
 
 FIXTURE_SETUP(exiting)
 {
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, "",
-				 .budget_us = NO_BUDGET_US, .grace_ms = LONG_GRACE_MS);
-	ASSERT_NE(NULL, self->link);
-	self->early = early_load(variant->where);
-	ASSERT_NE(NULL, self->early);
-	self->early->bss->target = tree_find(&self->tree, "A")->pid[0];
-	ASSERT_EQ(0, early__attach(self->early));
+	struct early_scene *scene = &self->scene;
+
+	ASSERT_EQ(0, early_scene_set(scene, variant->tree, variant->where));
+	scene->link = attach_with(scene->policy->progs.compare, "",
+				  .budget_us = NO_BUDGET_US, .grace_ms = LONG_GRACE_MS);
+	ASSERT_NE(NULL, scene->link);
+	scene->early->bss->target = tree_find(&scene->tree, "A")->pid[0];
+	ASSERT_EQ(0, early__attach(scene->early));
 }
 
 FIXTURE_TEARDOWN(exiting)
 {
-	self->early->bss->go = 1;
-	early__destroy(self->early);
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
-}
-
-static int run_on(pid_t pid, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(pid, sizeof(set), &set);
+	early_scene_clear(&self->scene);
 }
 
 TEST_F_TIMEOUT(exiting, second_kill, TEST_TIMEOUT_S)
 {
 	const __u64 root = cgroup_id("");
+	struct early_scene *scene = &self->scene;
 
 	/* Who is held spins: not where this test runs. */
 	ASSERT_EQ(0, run_on(0, 0));
-	ASSERT_EQ(0, run_on(self->early->bss->target, 1));
-	ASSERT_EQ(0, early_kill(self->early, root, 0));
-	ASSERT_TRUE(wait_until(self->early->bss->started));
+	ASSERT_EQ(0, run_on(scene->early->bss->target, 1));
+	ASSERT_EQ(0, early_kill(scene->early, root, 0));
+	ASSERT_TRUE(wait_until(scene->early->bss->started));
 
 	if (variant->held) {
-		EXPECT_EQ(-EAGAIN, early_kill(self->early, root, 0));
-		EXPECT_EQ(1U, times_held(self->link));
-		EXPECT_EQ(0U, self->early->bss->done);
-		self->early->bss->go = 1;
-		EXPECT_TRUE(wait_until(early_kill(self->early, root, 0) == 0));
+		EXPECT_EQ(-EAGAIN, early_kill(scene->early, root, 0));
+		EXPECT_EQ(1U, times_held(scene->link));
+		EXPECT_EQ(0U, scene->early->bss->done);
+		scene->early->bss->go = 1;
+		EXPECT_TRUE(wait_until(early_kill(scene->early, root, 0) == 0));
 	} else {
-		EXPECT_EQ(0, early_kill(self->early, root, 0));
-		EXPECT_EQ(0U, self->early->bss->done);
+		EXPECT_EQ(0, early_kill(scene->early, root, 0));
+		EXPECT_EQ(0U, scene->early->bss->done);
 	}
-	EXPECT_STREQ("A B", policy_victims(self->policy, &self->tree));
+	EXPECT_STREQ("A B", policy_victims(scene->policy, &scene->tree));
 }
 
 /* The same for a real shortage: the one who allocates waits. */
@@ -325,59 +289,50 @@ TEST_F_TIMEOUT(shortage, waits_for_the_grace, TEST_TIMEOUT_S)
 /* In a memcg one wait is one event, and the shortages of others go on. */
 FIXTURE(memcg)
 {
-	struct tree tree;
-	struct policy *policy;
-	struct early *early;
-	struct bpf_link *link;
-	struct holder holder;
+	struct early_scene scene;
 	struct memcg_shortage shortage;
 };
 
 FIXTURE_SETUP(memcg)
 {
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree,
-			       "T=0 T/a=0,16M,shared T/b=1,16M U=0 U/a=0,16M"));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, "",
-				 .flags = BPF_F_OOM_POLICY_MEMCG,
-				 .budget_us = NO_BUDGET_US, .grace_ms = LONG_GRACE_MS);
-	ASSERT_NE(NULL, self->link);
-	self->early = early_load(NULL);
-	ASSERT_NE(NULL, self->early);
-	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+	struct early_scene *scene = &self->scene;
+
+	ASSERT_EQ(0, early_scene_set(scene, "T=0 T/a=0,16M,shared T/b=1,16M U=0 U/a=0,16M",
+				     NULL));
+	scene->link = attach_with(scene->policy->progs.compare, "",
+				  .flags = BPF_F_OOM_POLICY_MEMCG,
+				  .budget_us = NO_BUDGET_US, .grace_ms = LONG_GRACE_MS);
+	ASSERT_NE(NULL, scene->link);
+	ASSERT_EQ(0, hold_tasks(&scene->holder, &scene->tree));
 }
 
 FIXTURE_TEARDOWN(memcg)
 {
-	let_go(&self->holder);
+	let_go(&self->scene.holder);
 	memcg_shortage_end(&self->shortage);
-	early__destroy(self->early);
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
+	early_scene_clear(&self->scene);
 }
 
 TEST_F_TIMEOUT(memcg, wait_is_one_event, TEST_TIMEOUT_S)
 {
 	const __u64 scope = cgroup_id("T");
+	struct early_scene *scene = &self->scene;
 	long before;
 	time_t end;
 
 	ASSERT_EQ(0, memcg_shortage_begin(&self->shortage, "T", NULL));
-	ASSERT_TRUE(wait_until(times_held(self->link)));
+	ASSERT_TRUE(wait_until(times_held(scene->link)));
 
 	/* Time for hundreds of tries: whoever waits makes none of its own. */
 	before = cgroup_read_long("T", "memory.events.local", "oom");
 	for (end = now_s() + SOME_TIME_S; now_s() < end;)
-		EXPECT_EQ(-EAGAIN, early_kill(self->early, scope, 0));
+		EXPECT_EQ(-EAGAIN, early_kill(scene->early, scope, 0));
 	EXPECT_GE(before + 1, cgroup_read_long("T", "memory.events.local", "oom"));
-	EXPECT_STREQ("T/a", policy_victims(self->policy, &self->tree));
+	EXPECT_STREQ("T/a", policy_victims(scene->policy, &scene->tree));
 
 	/* Nobody waits for T's victim elsewhere. */
-	EXPECT_EQ(0, early_kill(self->early, cgroup_id("U"), 0));
-	EXPECT_STREQ("T/a U/a", policy_victims(self->policy, &self->tree));
+	EXPECT_EQ(0, early_kill(scene->early, cgroup_id("U"), 0));
+	EXPECT_STREQ("T/a U/a", policy_victims(scene->policy, &scene->tree));
 }
 
 int main(int argc, char **argv)

@@ -6,7 +6,6 @@
  * One process of the tree is killed by the test, and held on its way out.
  */
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -20,11 +19,7 @@
 
 FIXTURE(dying)
 {
-	struct tree tree;
-	struct policy *policy;
-	struct early *early;
-	struct bpf_link *link;
-	struct holder holder;
+	struct early_scene scene;
 };
 
 FIXTURE_VARIANT(dying)
@@ -142,70 +137,41 @@ FIXTURE_VARIANT_ADD(dying, does_not_hold_sysrq)
 	.sysrq = true,
 };
 
-static int run_on(pid_t pid, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(pid, sizeof(set), &set);
-}
-
 FIXTURE_SETUP(dying)
 {
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, variant->tree));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->link = attach_with(self->policy->progs.compare, "",
-				 .flags = BPF_F_OOM_POLICY_MEMCG,
-				 .budget_us = NO_BUDGET_US, .grace_ms = variant->grace_ms);
-	ASSERT_NE(NULL, self->link);
-	self->early = early_load(variant->where);
-	ASSERT_NE(NULL, self->early);
-	if (variant->where) {
-		self->early->bss->target = tree_find(&self->tree, variant->dies)->pid[0];
-		ASSERT_EQ(0, early__attach(self->early));
-	} else {
-		ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
-	}
-}
+	struct early_scene *scene = &self->scene;
 
-static void release(FIXTURE_DATA(dying) * self)
-{
-	self->early->bss->go = 1;
-	let_go(&self->holder);
+	ASSERT_EQ(0, early_scene_set(scene, variant->tree, variant->where));
+	scene->link = attach_with(scene->policy->progs.compare, "",
+				  .flags = BPF_F_OOM_POLICY_MEMCG,
+				  .budget_us = NO_BUDGET_US, .grace_ms = variant->grace_ms);
+	ASSERT_NE(NULL, scene->link);
+	if (variant->where) {
+		scene->early->bss->target = tree_find(&scene->tree, variant->dies)->pid[0];
+		ASSERT_EQ(0, early__attach(scene->early));
+	} else {
+		ASSERT_EQ(0, hold_tasks(&scene->holder, &scene->tree));
+	}
 }
 
 FIXTURE_TEARDOWN(dying)
 {
-	release(self);
-	early__destroy(self->early);
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
+	early_scene_clear(&self->scene);
 }
 
-static __u64 times_held(struct bpf_link *link)
-{
-	struct bpf_link_info info;
-
-	return policy_info(link, &info) ? 0 : info.oom_policy.fallback_grace;
-}
-
-static void check_held(struct __test_metadata *_metadata, FIXTURE_DATA(dying) * self,
-		       __u64 scope)
+static void check_held(struct __test_metadata *_metadata, struct early_scene *scene,
+		       __u64 scope_id)
 {
 	struct rehearsed rehearsed;
 
 	/* A rehearsal is not the first to see it. */
-	ASSERT_EQ(0, rehearse_select(bpf_program__fd(self->policy->progs.compare),
+	ASSERT_EQ(0, rehearse_select(bpf_program__fd(scene->policy->progs.compare),
 				     cgroup_id(""), &rehearsed));
 	EXPECT_EQ(-EBUSY, rehearsed.retval);
-	EXPECT_EQ(-EAGAIN, early_kill(self->early, scope, 0));
-	EXPECT_EQ(-EAGAIN, early_kill(self->early, scope, 0));
-	EXPECT_EQ(2U, times_held(self->link));
-	EXPECT_EQ(0U, self->policy->bss->nr_victims);
+	EXPECT_EQ(-EAGAIN, early_kill(scene->early, scope_id, 0));
+	EXPECT_EQ(-EAGAIN, early_kill(scene->early, scope_id, 0));
+	EXPECT_EQ(2U, times_held(scene->link));
+	EXPECT_EQ(0U, scene->policy->bss->nr_victims);
 }
 
 static int kill_next(bool sysrq, struct early *early, __u64 scope)
@@ -215,118 +181,110 @@ static int kill_next(bool sysrq, struct early *early, __u64 scope)
 
 TEST_F_TIMEOUT(dying, process, TEST_TIMEOUT_S)
 {
-	const pid_t pid = tree_find(&self->tree, variant->dies)->pid[0];
-	const __u64 scope = cgroup_id(variant->scope);
+	struct early_scene *scene = &self->scene;
+	const pid_t pid = tree_find(&scene->tree, variant->dies)->pid[0];
+	const __u64 scope_id = cgroup_id(variant->scope);
 
 	/* Who is held by a program spins: not where this test runs. */
 	ASSERT_EQ(0, run_on(0, 0));
 	ASSERT_EQ(0, run_on(pid, 1));
 	ASSERT_EQ(0, variant->by_cgroup_kill ? cgroup_write(variant->dies, "cgroup.kill", "1") :
 					       kill(pid, SIGKILL));
-	ASSERT_TRUE(wait_until(variant->where ? self->early->bss->started :
-						*self->holder.stopped));
+	ASSERT_TRUE(wait_until(variant->where ? scene->early->bss->started :
+						*scene->holder.stopped));
 
 	if (variant->held) {
-		check_held(_metadata, self, scope);
-		release(self);
+		check_held(_metadata, scene, scope_id);
+		scene->early->bss->go = 1;
+		let_go(&scene->holder);
 		EXPECT_TRUE(wait_until(has_ended(pid)));
 	} else {
 		EXPECT_FALSE(has_ended(pid));
 	}
 
 	if (variant->passes)
-		EXPECT_TRUE(wait_until(early_kill(self->early, scope, 0) == 0));
+		EXPECT_TRUE(wait_until(early_kill(scene->early, scope_id, 0) == 0));
 	if (!variant->passes)
-		EXPECT_EQ(0, kill_next(variant->sysrq, self->early, scope));
-	EXPECT_TRUE(wait_until(self->policy->bss->nr_victims));
-	EXPECT_STREQ(variant->next, policy_victims(self->policy, &self->tree));
+		EXPECT_EQ(0, kill_next(variant->sysrq, scene->early, scope_id));
+	EXPECT_TRUE(wait_until(scene->policy->bss->nr_victims));
+	EXPECT_STREQ(variant->next, policy_victims(scene->policy, &scene->tree));
 	if (variant->held)
 		return;
-	EXPECT_EQ(variant->passes, times_held(self->link) > 0);
+	EXPECT_EQ(variant->passes, times_held(scene->link) > 0);
 	EXPECT_FALSE(has_ended(pid));
 }
 
 /* Many of them, one after the other. */
 FIXTURE(many)
 {
-	struct tree tree;
-	struct policy *policy;
-	struct early *early;
-	struct bpf_link *link;
-	struct holder holder;
+	struct early_scene scene;
 };
 
 FIXTURE_SETUP(many)
 {
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, "A=1,x4 B=1,x4 C=1,x4 D=1,x4 V=0,8M"));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->early = early_load("on_slow_look");
-	ASSERT_NE(NULL, self->early);
-	ASSERT_EQ(0, early__attach(self->early));
+	ASSERT_EQ(0, early_scene_set(&self->scene, "A=1,x4 B=1,x4 C=1,x4 D=1,x4 V=0,8M",
+				     "on_slow_look"));
+	ASSERT_EQ(0, early__attach(self->scene.early));
 }
 
 FIXTURE_TEARDOWN(many)
 {
-	let_go(&self->holder);
-	early__destroy(self->early);
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
+	early_scene_clear(&self->scene);
 }
 
-static void attach_many(struct __test_metadata *_metadata, FIXTURE_DATA(many) * self,
+static void attach_many(struct __test_metadata *_metadata, struct early_scene *scene,
 			__u32 grace_ms)
 {
-	self->link = attach_with(self->policy->progs.compare, "", .budget_us = NO_BUDGET_US,
-				 .grace_ms = grace_ms);
-	ASSERT_NE(NULL, self->link);
+	scene->link = attach_with(scene->policy->progs.compare, "", .budget_us = NO_BUDGET_US,
+				  .grace_ms = grace_ms);
+	ASSERT_NE(NULL, scene->link);
 }
 
 /* Each has a grace of its own, and yet it ends. */
 TEST_F_TIMEOUT(many, do_not_hold_it_for_ever, TEST_TIMEOUT_S)
 {
+	struct early_scene *scene = &self->scene;
 	int err = -EAGAIN, n, i;
 
-	attach_many(_metadata, self, 1);
-	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+	attach_many(_metadata, scene, 1);
+	ASSERT_EQ(0, hold_tasks(&scene->holder, &scene->tree));
 	for (n = 0; n < 16 && err == -EAGAIN; n++) {
-		ASSERT_EQ(0, kill(self->tree.node[n / 4].pid[n % 4], SIGKILL));
-		ASSERT_TRUE(wait_until(*self->holder.stopped == (__u32)n + 1));
-		err = early_kill(self->early, cgroup_id(""), 0);
+		ASSERT_EQ(0, kill(scene->tree.node[n / 4].pid[n % 4], SIGKILL));
+		ASSERT_TRUE(wait_until(*scene->holder.stopped == (__u32)n + 1));
+		err = early_kill(scene->early, cgroup_id(""), 0);
 		for (i = 0; i < 4; i++)
 			nap();
 	}
 	TH_LOG("%d were waited for", n - 1);
 	EXPECT_EQ(0, err);
 	EXPECT_LT(1, n);
-	EXPECT_STREQ("V", policy_victims(self->policy, &self->tree));
+	EXPECT_STREQ("V", policy_victims(scene->policy, &scene->tree));
 }
 
-static bool nobody_is_looked_for(FIXTURE_DATA(many) * self)
+static bool nobody_is_looked_for(struct early_scene *scene)
 {
 	struct rehearsed rehearsed;
 
-	self->early->bss->nr_looks = 0;
-	return !rehearse_select(bpf_program__fd(self->policy->progs.compare), cgroup_id(""),
-				&rehearsed) && !self->early->bss->nr_looks;
+	scene->early->bss->nr_looks = 0;
+	return !rehearse_select(bpf_program__fd(scene->policy->progs.compare), cgroup_id(""),
+				&rehearsed) && !scene->early->bss->nr_looks;
 }
 
 /* Nobody has waited for them, either. Of victims before, the reaper has to let go. */
 TEST_F_TIMEOUT(many, zombies_are_not_looked_for, TEST_TIMEOUT_S)
 {
+	struct early_scene *scene = &self->scene;
 	int n;
 
-	attach_many(_metadata, self, LONG_GRACE_MS);
-	ASSERT_TRUE(wait_until(nobody_is_looked_for(self)));
+	attach_many(_metadata, scene, LONG_GRACE_MS);
+	ASSERT_TRUE(wait_until(nobody_is_looked_for(scene)));
 	for (n = 0; n < 16; n++)
-		ASSERT_EQ(0, kill(self->tree.node[n / 4].pid[n % 4], SIGKILL));
+		ASSERT_EQ(0, kill(scene->tree.node[n / 4].pid[n % 4], SIGKILL));
 	for (n = 0; n < 16; n++)
-		ASSERT_TRUE(wait_until(has_ended(self->tree.node[n / 4].pid[n % 4])));
-	EXPECT_EQ(0, early_kill(self->early, cgroup_id(""), 0));
-	EXPECT_EQ(0U, self->early->bss->nr_looks);
-	EXPECT_STREQ("V", policy_victims(self->policy, &self->tree));
+		ASSERT_TRUE(wait_until(has_ended(scene->tree.node[n / 4].pid[n % 4])));
+	EXPECT_EQ(0, early_kill(scene->early, cgroup_id(""), 0));
+	EXPECT_EQ(0U, scene->early->bss->nr_looks);
+	EXPECT_STREQ("V", policy_victims(scene->policy, &scene->tree));
 }
 
 int main(int argc, char **argv)
