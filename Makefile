@@ -162,6 +162,10 @@ bench: tests ## what a selection costs, in instructions: build/bench/ (SHAPES="1
 bench-early: tests ## early kills and the grace against what there is: build/bench-early/
 	@scripts/bench-early
 
+.PHONY: bench-tools
+bench-tools: tests ## what bpftool takes with 10,000 cgroups, in instructions, and to read a file of each
+	@MEM=3G SHARE= TIMEOUT=$${TIMEOUT:-3600} ICOUNT=1 vm/run /tests/bench_scale
+
 .PHONY: shell
 shell: tests ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
 	@if [ -n "$$CMD" ]; then vm/run "$$CMD"; else vm/run; fi

@@ -22,7 +22,7 @@
  *
  * The map takes an open directory of the cgroup for a key. From a shell:
  *
- *	bpftool oom attach /usr/share/oom_policy/inherit.bpf.o pin /sys/fs/bpf/inherit
+ *	bpftool oom attach /usr/lib/oom_policy/inherit.bpf.o pin /sys/fs/bpf/inherit
  *	exec 3</sys/fs/cgroup/prod
  *	bpftool map update name oom_inherit key hex 03 00 00 00 \
  *		value hex 64 00 00 00 00 00 00 00

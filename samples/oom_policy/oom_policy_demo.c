@@ -26,9 +26,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CONF		"/usr/share/oom_policy/demo.conf"
+#define CONF		"/usr/lib/oom_policy/demo.conf"
 #define CGROUP_ROOT	"/sys/fs/cgroup"
-#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define POLICY		"/usr/lib/oom_policy/tenant_prio.bpf.o"
 #define PIN		"/sys/fs/bpf/oom_policy_demo"
 #define DEADLINE_MS	120000
 #define MAX_GROUPS	10

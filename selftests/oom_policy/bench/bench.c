@@ -33,7 +33,7 @@
 #include "bench.skel.h"
 
 #define HERD		"/tests/bench_herd"
-#define SHARE		"/usr/share/oom_policy"
+#define SHARE		"/usr/lib/oom_policy"
 #define RUNS		3	/* of which the one that was disturbed least counts */
 #define WALKS		20	/* where they are cheap */
 #define MAX_LINKS	8

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Ten thousand siblings, and a hundred cgroups with a hundred children each: "rank",
- * "select" and "check" take no longer than twice what reading each memory.current takes,
- * and are right. What is measured is a ratio of two times in the same run.
+ * Ten thousand siblings, and a hundred cgroups with a hundred children each: what "rank",
+ * "select" and "check" take, against what reading each memory.current takes in the same
+ * run, and that they are right. Where the clock ticks once for each instruction, which is
+ * what "make bench-tools" boots, the ratio is one of instructions.
  *
  * The machine must have no cgroups but these.
  */
@@ -160,8 +161,8 @@ TEST_F_TIMEOUT(wide, siblings, TIMEOUT_S)
 	char *word, *saved;
 	int n;
 
-	takes(_metadata, "bpftool oom rank W top 20", 2);
-	takes(_metadata, "bpftool oom select / top 20", 1);
+	takes(_metadata, "bpftool oom rank W top 20", 3 / 1.8);
+	takes(_metadata, "bpftool oom select / top 20", 1 / 1.8);
 	takes(_metadata, "bpftool oom check /", 2);
 	runs(_metadata, 0, "cat /tmp/said");
 	says(_metadata, "/W: 10000 children, 64 of them looked at (pairs: 2016, ");
@@ -213,8 +214,8 @@ FIXTURE_TEARDOWN(deep)
 
 TEST_F_TIMEOUT(deep, tree, TIMEOUT_S)
 {
-	takes(_metadata, "bpftool oom rank / top 20", 2);
-	takes(_metadata, "bpftool oom select / top 20", 1);
+	takes(_metadata, "bpftool oom rank / top 20", 3 / 1.8);
+	takes(_metadata, "bpftool oom select / top 20", 1 / 1.8);
 	takes(_metadata, "bpftool oom check /", 4);
 	runs(_metadata, 0, "grep -c '100 children, 64 of them looked at' /tmp/said");
 	EXPECT_STREQ("101", shell_output);

@@ -36,7 +36,7 @@
 #include "progs/bench_slow.h"
 #include "bench_slow.skel.h"
 
-#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define POLICY		"/usr/lib/oom_policy/tenant_prio.bpf.o"
 #define SLOW_DIR	"/tmp/slow"
 #define GRACE_MS	60000	/* longer than any of them takes */
 #define INNOCENTS	4

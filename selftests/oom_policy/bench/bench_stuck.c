@@ -39,7 +39,7 @@
 #include "progs/bench_stuck.h"
 #include "bench_stuck.skel.h"
 
-#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define POLICY		"/usr/lib/oom_policy/tenant_prio.bpf.o"
 #define GUARD_PIN	"/sys/fs/bpf/bench_guard"
 #define SWAP_DEVICE	"/dev/zram0"
 #define SWAP_SIZE	"512M"

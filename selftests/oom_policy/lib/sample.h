@@ -7,7 +7,7 @@
 
 #include "tree.h"
 
-#define SHARE		"/usr/share/oom_policy"
+#define SHARE		"/usr/lib/oom_policy"
 #define SAMPLE_TASKS	4
 
 struct sample {

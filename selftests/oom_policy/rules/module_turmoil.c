@@ -26,7 +26,7 @@
 #include "tree.h"
 
 #define MODULE	"/lib/modules/oom_policy.ko"
-#define POLICY	"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define POLICY	"/usr/lib/oom_policy/tenant_prio.bpf.o"
 #define NR_LOUD	3
 
 /* Shared with those who make the noise. */

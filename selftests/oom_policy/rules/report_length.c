@@ -26,7 +26,7 @@
 #define NR_TASKS	10	/* in each */
 #define MAX_LINES	100
 #define VICTIM		567
-#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define POLICY		"/usr/lib/oom_policy/tenant_prio.bpf.o"
 
 FIXTURE(report_length)
 {

@@ -19,7 +19,7 @@
 #include "says.h"
 
 #define GLOBALS		"/tests/globals.bpf.o"
-#define PRIORITIES	"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define PRIORITIES	"/usr/lib/oom_policy/tenant_prio.bpf.o"
 #define BESIDE_VMLINUX	"/tests/beside_vmlinux.bpf.o"
 #define CONTRARY	"/tests/contrary.bpf.o"
 #define PINS		"/sys/fs/bpf/forecast"

@@ -23,8 +23,8 @@
 #include "policy.h"
 #include "shell.h"
 
-#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
-#define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
+#define POLICY		"/usr/lib/oom_policy/tenant_prio.bpf.o"
+#define TASK_POLICY	"/usr/lib/oom_policy/youngest_task.bpf.o"
 #define CONTRARY	"/tests/contrary.bpf.o"
 #define PIN		"/sys/fs/bpf/bpftool_oom_test"
 #define PINS		"/sys/fs/bpf/bpftool_oom_contrary"

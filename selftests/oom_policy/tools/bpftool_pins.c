@@ -16,7 +16,7 @@
 #include "says.h"
 
 #define POLICY		"/tests/globals.bpf.o"
-#define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
+#define TASK_POLICY	"/usr/lib/oom_policy/youngest_task.bpf.o"
 #define BPF_FS		"/sys/fs/bpf"
 #define LONG_PART	"abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-0123456789"
 #define NR_LONG		5

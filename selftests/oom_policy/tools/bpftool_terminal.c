@@ -21,7 +21,7 @@
 #include "policy.h"
 #include "shell.h"
 
-#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define POLICY		"/usr/lib/oom_policy/tenant_prio.bpf.o"
 #define NR_MANY		60
 #define ROWS		20
 #define PIN		"/sys/fs/bpf/oom_policy_escape"

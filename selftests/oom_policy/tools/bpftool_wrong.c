@@ -16,11 +16,11 @@
 #include "policy.h"
 #include "shell.h"
 
-#define POLICY		"/usr/share/oom_policy/tenant_prio.bpf.o"
+#define POLICY		"/usr/lib/oom_policy/tenant_prio.bpf.o"
 #define CONTRARY	"/tests/contrary.bpf.o"
 #define REFUSED		"/tests/refused.bpf.o"
-#define LEAF_POLICY	"/usr/share/oom_policy/leaf_prio.bpf.o"
-#define TASK_POLICY	"/usr/share/oom_policy/youngest_task.bpf.o"
+#define LEAF_POLICY	"/usr/lib/oom_policy/leaf_prio.bpf.o"
+#define TASK_POLICY	"/usr/lib/oom_policy/youngest_task.bpf.o"
 #define BPF_FS		"/sys/fs/bpf"
 #define V1_MOUNT	"/tmp/bpftool_wrong_v1"
 
