@@ -136,7 +136,8 @@ field: tools ## the same with Debian, systemd and other killers in the machine (
 	@scripts/deps field
 	@$(STEP) kernel-field scripts/kernel $(B)/src $(B)/kernel-field vm/kernel.config vm/field.config
 	@$(STEP) field scripts/field
-	@FIELD=1 TIMEOUT=$${TIMEOUT:-1200} scripts/run-tests $(TESTS)
+	@FIELD=1 TIMEOUT=$${TIMEOUT:-1200} scripts/run-tests $(TESTS); ended=$$?; \
+		scripts/field-table; exit $$ended
 
 .PHONY: coverage
 coverage: tests $(if $(findstring stock,$(SELECTED)),stock) ## which lines and branches the tests reach: build/coverage/ (TESTS="link": some)

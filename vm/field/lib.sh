@@ -38,7 +38,7 @@ same()
 
 until_true()
 {
-	local end=$((SECONDS + 120))
+	local end=$((SECONDS + 600))
 	until "$@" >/dev/null 2>&1; do
 		if [ "$SECONDS" -gt "$end" ]; then
 			echo "it did not come to: $*"
@@ -78,19 +78,32 @@ tenant()
 		/mnt/hold "$megabytes"
 }
 
-# in_cgroup DIR ADJ COMMAND...: runs it there with that oom_score_adj, and returns when
-# it holds its memory; its process is left in "started"
+# Who is started by the next two tells it here when it holds its memory.
+mkfifo -m 600 /run/field.ready 2>/dev/null
+exec 7<>/run/field.ready
+
+# ready N: so many have told it
+ready()
+{
+	local n
+	for ((n = 0; n < $1; n++)); do
+		read -r -t 600 _ <&7 || {
+			echo "$n of $1 hold their memory"
+			return 1
+		}
+	done
+}
+
+# in_cgroup DIR ADJ COMMAND...: runs it there with that oom_score_adj; its process is
+# left in "started"
 in_cgroup()
 {
 	local dir=$1 adj=$2
 	shift 2
-	rm -f /run/field.ready
-	mkfifo /run/field.ready
 	# shellcheck disable=SC2016 # that shell's
 	READY=/run/field.ready choom -n "$adj" -- \
 		sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$dir" "$@" &
 	started=$!
-	read -r _ </run/field.ready
 }
 
 # in_scope UNIT SLICE ADJ COMMAND...: the same in a transient scope
@@ -98,12 +111,9 @@ in_scope()
 {
 	local unit=$1 slice=$2 adj=$3
 	shift 3
-	rm -f /run/field.ready
-	mkfifo /run/field.ready
 	READY=/run/field.ready choom -n "$adj" -- \
 		systemd-run -q --scope --collect --unit="$unit" --slice="$slice" "$@" &
 	started=$!
-	read -r _ </run/field.ready
 }
 
 # The policy as the package configures it, and this test's own slice out of the way
