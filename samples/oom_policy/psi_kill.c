@@ -28,7 +28,9 @@
  *   the pressure has built up once more;
  * - the kernel writes its report before it kills: a slow console holds up the kill,
  *   unless the console's log level keeps it out (dmesg -n);
- * - without a policy the largest process of the scope dies, as the kernel has it.
+ * - without a policy the largest process of the scope dies, as the kernel has it;
+ * - hooks (--prekill) take memory and time when both are short, and after them the
+ *   kernel chooses anew: mostly, but not for certain, whom they were told of.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -56,6 +58,7 @@
 #include <bpf/libbpf.h>
 
 #include "cgroup_path.h"
+#include "prekill.h"
 #include "psi_kill.skel.h"
 
 #define MACHINE_PSI	"/proc/pressure/memory"
@@ -73,8 +76,12 @@ static struct {
 	unsigned int threshold_ms;
 	unsigned int window_ms;
 	unsigned int pause_ms;
+	unsigned int prekill_ms;
+	const char *prekill[MAX_PREKILL];
+	int nr_prekill;
 } option = {
 	.cgroup = "/", .threshold_ms = 150, .window_ms = 1000, .pause_ms = 5000,
+	.prekill_ms = 1000,
 };
 
 struct monitor {
@@ -83,13 +90,14 @@ struct monitor {
 	int psi_fd;
 	int signal_fd;
 	int kill_fd;		/* the program that kills */
-	int policy_fd;		/* --dry-run: the one that rules the scope */
+	int policy_fd;		/* the one that rules the scope, if it is asked before */
 };
 
 static void usage(FILE *to)
 {
 	fputs("Usage: psi_kill [--cgroup PATH] [--full] [--threshold MS] [--window MS]\n"
-	      "                [--pause MS] [--dry-run]\n"
+	      "                [--pause MS] [--prekill HOOK ...] [--prekill-timeout MS]\n"
+	      "                [--dry-run]\n"
 	      "\n"
 	      "Have a victim killed when tasks have waited too long for memory. The kernel\n"
 	      "chooses it by the OOM policies that are attached.\n"
@@ -100,6 +108,10 @@ static void usage(FILE *to)
 	      "  --threshold MS   so much waiting is too much (default: 150) ...\n"
 	      "  --window MS      ... in this time, 500 to 10000 (default: 1000)\n"
 	      "  --pause MS       after a kill, wait this long (default: 5000)\n"
+	      "  --prekill HOOK   before a kill run this program with the victim's cgroup as its\n"
+	      "                   argument; a directory: tell all of its sockets by varlink, as\n"
+	      "                   systemd-oomd does those of /run/systemd/oomd.prekill.hook\n"
+	      "  --prekill-timeout MS  so long do all hooks have together (default: 1000)\n"
 	      "  --dry-run        tell who would be killed, and kill nobody\n"
 	      "  --help           show this text\n"
 	      "\n"
@@ -122,6 +134,18 @@ static int parse_ms(const char *what, const char *text, unsigned int low, unsign
 	return 0;
 }
 
+static int add_hook(const char *file)
+{
+	const int err = prekill_check(file);
+
+	if (option.nr_prekill == MAX_PREKILL)
+		return fail("there is room for %d hooks", MAX_PREKILL);
+	if (err)
+		return fail("'%s' is no hook: %s", file, strerror(err));
+	option.prekill[option.nr_prekill++] = file;
+	return 0;
+}
+
 static int parse_option(int c, const char *text)
 {
 	switch (c) {
@@ -140,6 +164,10 @@ static int parse_option(int c, const char *text)
 		return parse_ms("window", text, 500, 10000, &option.window_ms);
 	case 'p':
 		return parse_ms("pause", text, 0, 3600 * 1000, &option.pause_ms);
+	case 'k':
+		return add_hook(text);
+	case 'm':
+		return parse_ms("prekill-timeout", text, 1, 60000, &option.prekill_ms);
 	default:
 		fputs("Try 'psi_kill --help'.\n", stderr);
 		return -1;
@@ -154,6 +182,8 @@ static int parse_options(int argc, char **argv)
 		{ "threshold", required_argument, NULL, 't' },
 		{ "window", required_argument, NULL, 'w' },
 		{ "pause", required_argument, NULL, 'p' },
+		{ "prekill", required_argument, NULL, 'k' },
+		{ "prekill-timeout", required_argument, NULL, 'm' },
 		{ "dry-run", no_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{}
@@ -342,23 +372,49 @@ static int tell_ready(void)
 	return err ? -1 : 0;
 }
 
-static void rehearse(const struct monitor *monitor)
+/* 0: @out has the victim as candidate 1; else -errno. */
+static int rehearse(const struct monitor *monitor, struct bpf_oom_ctx *out)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_OOM_SELECT);
-	struct bpf_oom_ctx in = { .cgroup_id_1 = monitor->scope_id }, out = {};
-	char path[PATH_MAX];
-	int err;
+	struct bpf_oom_ctx in = { .cgroup_id_1 = monitor->scope_id };
 
 	opts.ctx_in = &in;
 	opts.ctx_size_in = sizeof(in);
-	opts.ctx_out = &out;
-	opts.ctx_size_out = sizeof(out);
-	err = bpf_prog_test_run_opts(monitor->policy_fd, &opts) ?: (int)opts.retval;
+	opts.ctx_out = out;
+	opts.ctx_size_out = sizeof(*out);
+	return bpf_prog_test_run_opts(monitor->policy_fd, &opts) ?: (int)opts.retval;
+}
+
+static void tell_rehearsal(const struct monitor *monitor)
+{
+	struct bpf_oom_ctx victim = {};
+	char path[PATH_MAX];
+	const int err = rehearse(monitor, &victim);
+
 	if (err)
 		printf("dry run: nobody would be killed: %s\n", strerror(-err));
 	else
-		printf("dry run: process %u of %s would be killed\n", out.pid_1,
-		       path_of(out.cgroup_id_1, path, sizeof(path)));
+		printf("dry run: process %u of %s would be killed\n", victim.pid_1,
+		       path_of(victim.cgroup_id_1, path, sizeof(path)));
+	if (!err && option.nr_prekill)
+		printf("dry run: hooks would be told before, and have %u ms\n",
+		       option.prekill_ms);
+}
+
+/* Whoever would die as things are; without a policy hooks are told of the scope. */
+static void tell_hooks(const struct monitor *monitor)
+{
+	struct bpf_oom_ctx victim = { .cgroup_id_1 = monitor->scope_id };
+	char path[PATH_MAX];
+	int late;
+
+	if (monitor->policy_fd >= 0 && rehearse(monitor, &victim))
+		return;
+	late = prekill_run(option.prekill, option.nr_prekill,
+			   path_of(victim.cgroup_id_1, path, sizeof(path)), option.prekill_ms);
+	if (late)
+		printf("%d hooks have not answered in %u ms: not waited for\n", late,
+		       option.prekill_ms);
 }
 
 /* True if the monitor is to pause. */
@@ -383,16 +439,18 @@ static bool tell_kill(const struct monitor *monitor, int err)
 	}
 }
 
-/* Nothing may come between this and the system call. */
+/* Without hooks nothing comes between this and the system call. */
 static bool act(const struct monitor *monitor)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	int err;
 
 	if (option.dry_run) {
-		rehearse(monitor);
+		tell_rehearsal(monitor);
 		return true;
 	}
+	if (option.nr_prekill)
+		tell_hooks(monitor);
 	err = bpf_prog_test_run_opts(monitor->kill_fd, &opts);
 	return tell_kill(monitor, err ?: (int)opts.retval);
 }
@@ -451,9 +509,10 @@ static int start(struct monitor *monitor)
 		return fail("cannot wait for signals: %s", strerror(errno));
 	if (find_scope(monitor) || load_kill(monitor))
 		return -1;
-	if (option.dry_run) {
+	monitor->policy_fd = -1;
+	if (option.dry_run || option.nr_prekill) {
 		monitor->policy_fd = find_policy(monitor);
-		if (monitor->policy_fd < 0)
+		if (monitor->policy_fd < 0 && option.dry_run)
 			return fail("no policy rules %s: there is nothing to rehearse",
 				    monitor->path);
 	}

@@ -26,6 +26,15 @@
 #define LONG_GRACE_MS	60000
 #define OUTPUT		"/tmp/psi_kill.out"
 #define NOTIFY_SOCKET	"/tmp/psi_kill.notify"
+#define HOOKS		"/tmp/psi_kill.hooks"
+#define HOOK		"/tmp/psi_kill.hook"
+#define TOLD		"/tmp/psi_kill.told"
+#define HOOK_SCRIPT	"#!/bin/sh\nsed -n /oom_kill./p /sys/fs/cgroup$1/memory.events >" TOLD \
+			"\necho $1 >>" TOLD "\n"
+#define NOTIFY_METHOD	"io.systemd.oom.Prekill.Notify"
+#define REQUEST(cgroup)	"{\"method\":\"" NOTIFY_METHOD "\",\"parameters\":" \
+			"{\"cgroup\":\"" cgroup "\"}}"
+#define AT_ONCE		"--cgroup P --threshold 20 --window 500 --pause 3600000"
 #define SWAP_DEVICE	"/dev/zram0"
 #define PIN		"/sys/fs/bpf/early_samples"
 #define TREE		"P=0 P/a=1,8M P/b=-1,8M P/c=2,16M P/hog=9 Q=-9,8M"
@@ -101,7 +110,7 @@ FIXTURE_TEARDOWN(early_samples)
 		waitpid(self->hog, NULL, 0);
 	}
 	let_go(&self->holder);
-	shell("rm -rf " PIN " " OUTPUT " " NOTIFY_SOCKET);
+	shell("rm -rf " PIN " " OUTPUT " " NOTIFY_SOCKET " " HOOKS " " HOOK " " TOLD);
 	bpf_link__destroy(self->link);
 	policy__destroy(self->policy);
 	tree_remove(&self->tree);
@@ -132,7 +141,7 @@ static void stop_monitor(struct __test_metadata *_metadata, FIXTURE_DATA(early_s
 TEST_F_TIMEOUT(early_samples, psi_kill_kills_by_the_policy, TEST_TIMEOUT_S)
 {
 	set_up(_metadata, self, TREE, 0);
-	start_monitor(_metadata, self, "--cgroup P --threshold 20 --window 500 --pause 3600000");
+	start_monitor(_metadata, self, AT_ONCE);
 	limit(_metadata, "memory.high", 0);
 	start_hog(_metadata, self);
 	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
@@ -159,6 +168,77 @@ TEST_F_TIMEOUT(early_samples, psi_kill_dry_run_kills_nobody, TEST_TIMEOUT_S)
 	EXPECT_STREQ("", policy_victims(self->policy, &self->tree));
 	stop_monitor(_metadata, self);
 	EXPECT_EQ(0, tree_killed(&self->tree));
+}
+
+/* The hook is told of the victim, and only when it has ended is anybody killed. */
+TEST_F_TIMEOUT(early_samples, psi_kill_runs_a_hook_before, TEST_TIMEOUT_S)
+{
+	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, shell("printf '%s' >%s && chmod 755 %s", HOOK_SCRIPT, HOOK, HOOK));
+	start_monitor(_metadata, self, AT_ONCE " --prekill " HOOK " --prekill-timeout 60000");
+	limit(_metadata, "memory.high", 0);
+	start_hog(_metadata, self);
+	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
+	end_hog(_metadata, self);
+	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
+	EXPECT_TRUE(file_has(TOLD, "oom_kill 0\n/P/b\n"));
+	EXPECT_FALSE(file_has(OUTPUT, "not waited for"));
+	stop_monitor(_metadata, self);
+}
+
+/* One that never ends has its time, and no more. */
+TEST_F_TIMEOUT(early_samples, psi_kill_cuts_a_hook_off, TEST_TIMEOUT_S)
+{
+	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, shell("printf '#!/bin/sh\nexec sleep 100000\n' >" HOOK " && chmod 755 "
+			   HOOK));
+	start_monitor(_metadata, self, AT_ONCE " --prekill " HOOK " --prekill-timeout 1");
+	limit(_metadata, "memory.high", 0);
+	start_hog(_metadata, self);
+	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
+	end_hog(_metadata, self);
+	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
+	EXPECT_TRUE(file_has(OUTPUT, "1 hooks have not answered in 1 ms: not waited for"));
+	EXPECT_NE(0, shell("ps | grep -q '[s]leep 100000'"));
+	stop_monitor(_metadata, self);
+}
+
+/* What systemd-oomd says to those who want to know, and waits for. */
+TEST_F_TIMEOUT(early_samples, psi_kill_tells_hooks_of_systemd, TEST_TIMEOUT_S)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = HOOKS "/one" };
+	struct pollfd wait = { .events = POLLIN };
+	char said[256] = "";
+	int fd;
+
+	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, shell("mkdir " HOOKS));
+	/* A second one, whose owner is gone. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ASSERT_EQ(0, bind(fd, (void *)&address, sizeof(address)));
+	close(fd);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/two", HOOKS);
+	wait.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ASSERT_EQ(0, bind(wait.fd, (void *)&address, sizeof(address)));
+	ASSERT_EQ(0, listen(wait.fd, 1));
+
+	start_monitor(_metadata, self, AT_ONCE " --prekill " HOOKS " --prekill-timeout 60000");
+	limit(_metadata, "memory.high", 0);
+	start_hog(_metadata, self);
+	ASSERT_EQ(1, poll(&wait, 1, DEADLINE_S * 1000));
+	fd = accept4(wait.fd, NULL, NULL, SOCK_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_LT(0, recv(fd, said, sizeof(said) - 1, 0));
+	EXPECT_STREQ(REQUEST("/P/b"), said);
+	EXPECT_STREQ("", policy_victims(self->policy, &self->tree));
+	EXPECT_EQ(3, send(fd, "{}", 3, 0));
+	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
+	end_hog(_metadata, self);
+	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
+	EXPECT_FALSE(file_has(OUTPUT, "not waited for"));
+	stop_monitor(_metadata, self);
+	close(fd);
+	close(wait.fd);
 }
 
 TEST_F_TIMEOUT(early_samples, psi_kill_says_when_it_is_ready, TEST_TIMEOUT_S)
@@ -206,6 +286,12 @@ static const struct {
 	  "psi_kill: pause is a number of milliseconds from 0 to 3600000, not '-1'" },
 	{ "psi_kill --threshold 600 --window 500",
 	  "psi_kill: a threshold of 600 ms is never reached in a window of 500 ms" },
+	{ "psi_kill --prekill /nowhere",
+	  "psi_kill: '/nowhere' is no hook: No such file or directory" },
+	{ "psi_kill --prekill /etc/passwd",
+	  "psi_kill: '/etc/passwd' is no hook: Permission denied" },
+	{ "psi_kill --prekill-timeout 0",
+	  "psi_kill: prekill-timeout is a number of milliseconds from 1 to 60000, not '0'" },
 	{ "psi_kill now", "psi_kill: what is 'now'? There are options only" },
 	{ "psi_kill --cgroup ''", "psi_kill: a cgroup is missing: '/' is the whole machine" },
 	{ "reclaim_guard --cgroup ''",
