@@ -287,6 +287,100 @@ TEST_F_TIMEOUT(asleep, above_memory_high_is_seen_by_psi_kill, TEST_TIMEOUT_S)
 	check_victim(_metadata, self);
 }
 
+/*
+ * A pod with pages from the kernel's pool of huge ones: charged to nobody, unless the
+ * cgroup file system is mounted to do so. They go back to the pool, either way.
+ */
+#define HUGE_MB		32
+#define NR_HUGE		"16"	/* of 2 MB */
+
+FIXTURE(huge_pages)
+{
+	struct tree tree;
+	struct policy *policy;
+	struct bpf_link *link;
+	pid_t pid;
+};
+
+FIXTURE_VARIANT(huge_pages)
+{
+	const char *mount;
+	bool charged;
+};
+
+FIXTURE_VARIANT_ADD(huge_pages, count_for_nobody)
+{
+	.mount = "",
+};
+
+FIXTURE_VARIANT_ADD(huge_pages, count_where_the_mount_says_so)
+{
+	.mount = ",memory_hugetlb_accounting",
+	.charged = true,
+};
+
+static int huge_main(const void *unused, int ready_fd)
+{
+	const size_t size = HUGE_MB * MEGABYTE;
+	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_ANONYMOUS | MAP_PRIVATE | MAP_HUGETLB, -1, 0);
+
+	if (mem == MAP_FAILED || set_oom_score_adj(getpid(), 0) ||
+	    cgroup_write("huge", "cgroup.procs", "0"))
+		return 1;
+	memset(mem, 1, size);
+	if (write(ready_fd, "", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
+FIXTURE_SETUP(huge_pages)
+{
+	if (access("/proc/sys/vm/nr_hugepages", F_OK))
+		SKIP(return, "the kernel has no huge pages to give");
+	ASSERT_EQ(0, protect_self());
+	ASSERT_EQ(0, shell("mount -o remount%s " CGROUP_ROOT, variant->mount));
+	ASSERT_EQ(0, write_file("/proc/sys/vm/nr_hugepages", NR_HUGE));
+	ASSERT_EQ(0, tree_make(&self->tree, "huge=0 prod=0,16M"));
+	self->policy = policy_load(&self->tree);
+	ASSERT_NE(NULL, self->policy);
+	self->link = attach_with(self->policy->progs.compare, "", .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	self->pid = child_start(huge_main, NULL, "a process with huge pages");
+	ASSERT_LT(0, self->pid);
+}
+
+FIXTURE_TEARDOWN(huge_pages)
+{
+	if (self->pid > 0) {
+		kill(self->pid, SIGKILL);
+		wait_exit(self->pid);
+	}
+	bpf_link__destroy(self->link);
+	policy__destroy(self->policy);
+	tree_remove(&self->tree);
+	write_file("/proc/sys/vm/nr_hugepages", "0");
+	shell("mount -o remount " CGROUP_ROOT);
+}
+
+TEST_F_TIMEOUT(huge_pages, in_use, TEST_TIMEOUT_S)
+{
+	EXPECT_EQ(variant->charged,
+		  cgroup_read_long("huge", "memory.current", NULL) > HUGE_MB * MEGABYTE);
+	ASSERT_EQ(0, policy_event(self->policy));
+	EXPECT_EQ(1U, self->policy->bss->nr_victims);
+	EXPECT_EQ(variant->charged, (pid_t)self->policy->bss->victims[0] == self->pid);
+	if (!variant->charged) {
+		EXPECT_STREQ("prod", policy_victims(self->policy, &self->tree));
+		EXPECT_FALSE(has_ended(self->pid));
+		return;
+	}
+	EXPECT_TRUE(wait_until(has_ended(self->pid)));
+	EXPECT_TRUE(wait_until(!shell("grep -q 'HugePages_Free: *" NR_HUGE "$' /proc/meminfo")));
+	EXPECT_GT(MEGABYTE, cgroup_read_long("huge", "memory.current", NULL));
+}
+
 int main(int argc, char **argv)
 {
 	require_bare_machine();
