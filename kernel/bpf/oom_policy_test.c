@@ -6,6 +6,7 @@
  * neither waits for a rehearsal nor sees anything of it.
  */
 
+#include <linux/array_size.h>
 #include <linux/bpf.h>
 #include <linux/bpf_oom_policy.h>
 #include <linux/bpfptr.h>
@@ -243,22 +244,49 @@ static bool oom_test_siblings(struct mem_cgroup *memcg_1, struct mem_cgroup *mem
 	       mem_cgroup_is_descendant(parent, scope);
 }
 
+/* Pairs come in rows, and each both ways round: not every one has to be looked up. */
+struct oom_test_last {
+	struct mem_cgroup *memcg[2];	/* of the pair before, referenced, or NULL */
+};
+
+static struct mem_cgroup *oom_test_find(const struct oom_test_last *last, u64 id)
+{
+	int i;
+
+	for (i = 0; last && i < ARRAY_SIZE(last->memcg); i++) {
+		if (last->memcg[i] && cgroup_id(last->memcg[i]->css.cgroup) == id) {
+			css_get(&last->memcg[i]->css);
+			return last->memcg[i];
+		}
+	}
+	return oom_policy_get_memcg(id);
+}
+
 /* Two memcgs that can be told apart; for mem_cgroup_put(). */
-static int oom_test_get_two(u64 id_1, u64 id_2, struct mem_cgroup **memcg_1,
-			    struct mem_cgroup **memcg_2)
+static int oom_test_get_two(const struct oom_test_last *last, u64 id_1, u64 id_2,
+			    struct mem_cgroup **memcg_1, struct mem_cgroup **memcg_2)
 {
 	if (id_1 == id_2)
 		return -EINVAL;
 
-	*memcg_1 = oom_policy_get_memcg(id_1);
+	*memcg_1 = oom_test_find(last, id_1);
 	if (IS_ERR(*memcg_1))
 		return PTR_ERR(*memcg_1);
-	*memcg_2 = oom_policy_get_memcg(id_2);
+	*memcg_2 = oom_test_find(last, id_2);
 	if (IS_ERR(*memcg_2)) {
 		mem_cgroup_put(*memcg_1);
 		return PTR_ERR(*memcg_2);
 	}
 	return 0;
+}
+
+static void oom_test_keep(struct oom_test_last *last, struct mem_cgroup *memcg_1,
+			  struct mem_cgroup *memcg_2)
+{
+	mem_cgroup_put(last->memcg[0]);
+	mem_cgroup_put(last->memcg[1]);
+	last->memcg[0] = memcg_1;
+	last->memcg[1] = memcg_2;
 }
 
 static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
@@ -274,7 +302,7 @@ static int oom_test_compare(struct bpf_prog *prog, const union bpf_attr *kattr,
 	if (kattr->test.data_out || kattr->test.data_size_out || !oom_test_ids_only(ctx))
 		return -EINVAL;
 
-	err = oom_test_get_two(ctx->cgroup_id_1, ctx->cgroup_id_2, &memcg_1, &memcg_2);
+	err = oom_test_get_two(NULL, ctx->cgroup_id_1, ctx->cgroup_id_2, &memcg_1, &memcg_2);
 	if (err)
 		return err;
 
@@ -299,7 +327,8 @@ out:
 
 /* The verdict, or -errno; all of @pair is filled in but that. */
 static int oom_test_pair(struct bpf_prog *prog, struct mem_cgroup *scope,
-			 const struct oom_policy_what_if *what_if, struct bpf_oom_pair *pair)
+			 const struct oom_policy_what_if *what_if,
+			 struct oom_test_last *last, struct bpf_oom_pair *pair)
 {
 	struct mem_cgroup *memcg_1, *memcg_2;
 	struct bpf_oom_ctx ctx;
@@ -309,14 +338,12 @@ static int oom_test_pair(struct bpf_prog *prog, struct mem_cgroup *scope,
 		.cgroup_id_1 = pair->cgroup_id_1,
 		.cgroup_id_2 = pair->cgroup_id_2,
 	};
-	ret = oom_test_get_two(pair->cgroup_id_1, pair->cgroup_id_2, &memcg_1, &memcg_2);
+	ret = oom_test_get_two(last, pair->cgroup_id_1, pair->cgroup_id_2, &memcg_1, &memcg_2);
 	if (ret)
 		return ret;
-
-	if (!oom_test_siblings(memcg_1, memcg_2, scope)) {
-		ret = -EXDEV;
-		goto out;
-	}
+	oom_test_keep(last, memcg_1, memcg_2);
+	if (!oom_test_siblings(memcg_1, memcg_2, scope))
+		return -EXDEV;
 
 	oom_policy_fill_ctx(&ctx, scope, memcg_1, memcg_2, what_if);
 	pair->usage_1 = ctx.usage_1;
@@ -327,9 +354,6 @@ static int oom_test_pair(struct bpf_prog *prog, struct mem_cgroup *scope,
 	rcu_read_lock();
 	ret = oom_policy_verdict(NULL, bpf_prog_run_pin_on_cpu(prog, &ctx));
 	rcu_read_unlock();
-out:
-	mem_cgroup_put(memcg_2);
-	mem_cgroup_put(memcg_1);
 	return ret;
 }
 
@@ -338,20 +362,27 @@ static int oom_test_pairs(struct bpf_prog *prog, const union bpf_attr *kattr,
 {
 	struct bpf_oom_pair __user *user = u64_to_user_ptr(kattr->test.data_out);
 	u32 n = kattr->test.data_size_out / sizeof(*user);
+	struct oom_test_last last = {};
 	struct bpf_oom_pair pair;
+	int err = 0;
 
-	for (; n; n--, user++) {
-		if (signal_pending(current))
-			return -EINTR;
+	for (; n && !err; n--, user++) {
+		if (signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
 		cond_resched();
 
-		if (copy_from_user(&pair, user, sizeof(pair)))
-			return -EFAULT;
-		pair.verdict = oom_test_pair(prog, scope, what_if, &pair);
+		if (copy_from_user(&pair, user, sizeof(pair))) {
+			err = -EFAULT;
+			break;
+		}
+		pair.verdict = oom_test_pair(prog, scope, what_if, &last, &pair);
 		if (copy_to_user(user, &pair, sizeof(pair)))
-			return -EFAULT;
+			err = -EFAULT;
 	}
-	return 0;
+	oom_test_keep(&last, NULL, NULL);
+	return err;
 }
 
 static bool oom_test_ascend(const struct bpf_oom_sibling *siblings, u32 nr)
