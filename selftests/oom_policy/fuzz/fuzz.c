@@ -60,7 +60,7 @@ struct ordeal {
 
 static struct {
 	int trees, events, rehearsals, nobody, close_calls;
-	int bad_trees, bad_victims, bad_rehearsals, bad_counts;
+	int passed_over, bad_trees, bad_victims, bad_rehearsals, bad_counts, bad_futile;
 	int kinds[FUZZ_NR_KINDS];
 	int seen[MODEL_NR_SEEN];	/* trees */
 } total;
@@ -89,6 +89,57 @@ static int settle(const char *path)
 	snprintf(text, sizeof(text), "%ld", bytes - machine.page);
 	return bytes < 0 || cgroup_write(path, "memory.high", text) ||
 	       cgroup_write(path, "memory.high", "max") ? -1 : 0;
+}
+
+/* What lags behind is up to date when it is read. */
+static long read_freeable(const char *path, long usage)
+{
+	const long file = cgroup_read_long(path, "memory.stat", "file");
+	const long slab = cgroup_read_long(path, "memory.stat", "slab_reclaimable");
+	const long outlives = (file + slab) / machine.page;
+
+	return file < 0 || slab < 0 ? -1 : usage > outlives ? usage - outlives : 0;
+}
+
+/* What its death is expected to give back, shared or not. */
+static long read_held(pid_t pid)
+{
+	char path[32];
+	long size, rss = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%ld %ld", &size, &rss) != 2)
+		rss = -1;
+	if (f)
+		fclose(f);
+	return rss;
+}
+
+/* Where nothing is full of files, no kill is in vain. */
+static int measure_futile(struct stand *stand)
+{
+	struct model *model = &stand->tree.model;
+	int i;
+
+	for (i = 0; i < model->nr_nodes; i++) {
+		model->node[i].freeable = model->node[i].usage;
+		if (i == MODEL_ROOT || stand->tree.full == MODEL_NONE)
+			continue;
+		model->node[i].freeable = read_freeable(stand->tree.path[i],
+							model->node[i].usage);
+		if (model->node[i].freeable < 0)
+			return -1;
+	}
+	for (i = 0; i < model->nr_tasks; i++) {
+		if (!model->task[i].alive || stand->tree.full == MODEL_NONE)
+			continue;
+		model->task[i].held = read_held(stand->pid[i]);
+		if (model->task[i].held < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* Brings the machine in line with the tree and the tree's usages with the machine. */
@@ -126,6 +177,8 @@ static int prepare(struct stand *stand, struct fuzz_event *event)
 			return -1;
 		model->node[i].usage = bytes / machine.page;
 	}
+	if (measure_futile(stand))
+		return -1;
 	event->model.pages = machine.ram;
 	if (!is_memcg(event))
 		return 0;
@@ -265,6 +318,37 @@ static bool check_counts(struct stand *stand, const struct ordeal *ordeal)
 	return true;
 }
 
+static __u64 times_passed_over(const struct stand *stand)
+{
+	struct bpf_link_info info;
+	__u64 times = 0;
+	int i;
+
+	for (i = 0; i < stand->tree.model.nr_policies; i++)
+		if (!policy_info(stand->link[i], &info))
+			times += info.oom_policy.fallback_futile;
+	return times;
+}
+
+/* Those who have left have seen what was charged then. */
+static void note_futile(struct stand *stand, const struct ordeal *ordeal)
+{
+	struct model *model = &stand->tree.model;
+	struct model_futile *futile;
+	long bytes;
+	int i;
+
+	for (i = 0; i < model->nr_nodes; i++) {
+		futile = &model->node[i].futile;
+		*futile = ordeal->answer.futile[i];
+		if (!futile->watched)
+			continue;
+		bytes = cgroup_read_long(stand->tree.path[i], "memory.current", NULL);
+		if (bytes >= 0 && bytes / machine.page < futile->low)
+			futile->low = bytes / machine.page;
+	}
+}
+
 static void show_tasks(const char *who, const bool *set)
 {
 	int i;
@@ -303,6 +387,7 @@ static void note(struct stand *stand, const struct ordeal *ordeal)
 	total.events++;
 	total.kinds[ordeal->event.kind]++;
 	total.nobody += !ordeal->answer.nr_dead;
+	total.passed_over += ordeal->answer.seen[MODEL_PASSED_OVER];
 	for (i = 0; i < MODEL_NR_SEEN; i++)
 		stand->seen[i] |= ordeal->answer.seen[i];
 }
@@ -347,10 +432,11 @@ static bool is_no_end(const struct stand *stand, const struct ordeal *ordeal)
 /* False when there is no point in going on with the tree. */
 static bool do_event(struct stand *stand, struct ordeal *ordeal, bool shown, bool *good)
 {
-	bool rehearsed, survived, counted;
+	bool rehearsed, survived, counted, told;
+	__u64 before;
 
 	fuzz_next_event(&stand->tree, ordeal->number, &ordeal->event);
-	if (prepare(stand, &ordeal->event)) {
+	if ((stand->tree.grows && stand_fill(stand)) || prepare(stand, &ordeal->event)) {
 		*good = false;
 		return false;
 	}
@@ -363,13 +449,21 @@ static bool do_event(struct stand *stand, struct ordeal *ordeal, bool shown, boo
 	note(stand, ordeal);
 
 	rehearsed = rehearse(stand, ordeal);
+	before = times_passed_over(stand);
 	survived = !suffer(stand, ordeal) &&
 		   !memcmp(ordeal->died, ordeal->answer.dies, sizeof(ordeal->died));
 	counted = check_counts(stand, ordeal);
+	told = (times_passed_over(stand) > before) == ordeal->answer.seen[MODEL_PASSED_OVER];
+	if (!told)
+		diag("passing over a futile leaf is counted %llu times, not %d",
+		     times_passed_over(stand) - before,
+		     ordeal->answer.seen[MODEL_PASSED_OVER]);
+	note_futile(stand, ordeal);
 	total.bad_rehearsals += !rehearsed;
 	total.bad_victims += !survived;
 	total.bad_counts += !counted;
-	*good = rehearsed && survived && counted;
+	total.bad_futile += !told;
+	*good = rehearsed && survived && counted && told;
 	if (shown || !*good)
 		show_ordeal(stand, ordeal);
 	return *good;
@@ -385,7 +479,7 @@ static void do_tree(__u64 seed, bool shown)
 	memset(&stand, 0, sizeof(stand));
 	fuzz_plant(&stand.tree, seed);
 	good = !stand_make(&stand);
-	for (i = 0; good && i < FUZZ_EVENTS; i++) {
+	for (i = 0; good && i < stand.tree.nr_events; i++) {
 		memset(&ordeal, 0, sizeof(ordeal));
 		ordeal.number = i;
 		if (!do_event(&stand, &ordeal, shown, &good))
@@ -468,6 +562,10 @@ static void report(bool many)
 		[MODEL_TASKS_ABSTAINED]	= "abstaining from tasks",
 		[MODEL_SPARED]		= "somebody spared",
 		[MODEL_NOT_SPARED]	= "nobody else to kill",
+		[MODEL_PASSED_OVER]	= "a leaf passed over for its last kills",
+		[MODEL_TOO_LITTLE]	= "one in its place that has no more to give",
+		[MODEL_ALL_IN_VAIN]	= "nobody else than such",
+		[MODEL_CHANGED]		= "such a leaf that has changed",
 	};
 	static const char * const kinds[FUZZ_NR_KINDS] = {
 		[FUZZ_SYSRQ]	= "by sysrq-f",
@@ -482,6 +580,8 @@ static void report(bool many)
 	ksft_test_result(!total.bad_rehearsals && (total.rehearsals || !many),
 			 "victims of %d rehearsals before them\n", total.rehearsals);
 	ksft_test_result(!total.bad_counts, "kills counted in memory.events\n");
+	ksft_test_result(!total.bad_futile, "selections that passed over a futile leaf: %d\n",
+			 total.passed_over);
 	ksft_test_result(!total.bad_trees, "trees without a mismatch: %d\n",
 			 total.trees - total.bad_trees);
 	for (i = 0; i < FUZZ_NR_KINDS; i++)
@@ -525,7 +625,7 @@ int main(int argc, char **argv)
 
 	require_bare_machine();
 	ksft_print_header();
-	ksft_set_plan(4 + FUZZ_NR_KINDS + MODEL_NR_SEEN);
+	ksft_set_plan(5 + FUZZ_NR_KINDS + MODEL_NR_SEEN);
 	if (open_machine())
 		ksft_exit_fail_msg("cannot set up the machine: %m\n");
 	ksft_print_msg("%llu trees from seed %llu on\n", trees, seed);

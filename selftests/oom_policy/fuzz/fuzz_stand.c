@@ -3,6 +3,7 @@
  * A random tree in the machine; fuzz_stand.h says what each function is for.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdalign.h>
@@ -13,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/bpf_oom_policy.h>
 #include <linux/sched.h>
 
 #include "fuzz_stand.h"
@@ -106,9 +108,8 @@ static void task_path(const struct fuzz_tree *tree, int node, char *path)
 }
 
 /* Born in its cgroup, a task is charged nowhere else. */
-static int start_task(struct stand *stand, int number)
+static pid_t fork_into(const struct fuzz_tree *tree, int node)
 {
-	const struct model_task *task = &stand->tree.model.task[number];
 	struct clone_args args = {
 		.flags = CLONE_INTO_CGROUP,
 		.exit_signal = SIGCHLD,
@@ -117,20 +118,52 @@ static int start_task(struct stand *stand, int number)
 	pid_t pid;
 	int fd;
 
-	task_path(&stand->tree, task->node, path);
+	task_path(tree, node, path);
 	fd = cgroup_open(path);
 	if (fd < 0)
 		return -1;
 	args.cgroup = fd;
 	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		diag("clone3 into /%s: %m", path);
+	close(fd);
+	return pid;
+}
+
+static int start_task(struct stand *stand, int number)
+{
+	const pid_t pid = fork_into(&stand->tree, stand->tree.model.task[number].node);
+
 	if (!pid)
 		task_main(&stand->tree.model, number);
 	if (pid < 0)
-		diag("clone3 into /%s: %m", path);
-	else
-		stand->pid[number] = pid;
-	close(fd);
-	return pid < 0 ? -1 : 0;
+		return -1;
+	stand->pid[number] = pid;
+	return 0;
+}
+
+/* Charged to the leaf whose task has written it, the file is ours. */
+int stand_fill(struct stand *stand)
+{
+	const struct fuzz_tree *tree = &stand->tree;
+	int status;
+	pid_t pid;
+
+	if (tree->full == MODEL_NONE)
+		return 0;
+	if (stand->file < 0)
+		stand->file = memfd_create("full", MFD_CLOEXEC);
+	if (stand->file < 0)
+		return -1;
+	pid = fork_into(tree, tree->full);
+	if (!pid)
+		_exit(!!fallocate(stand->file, 0, 0, tree->file_pages * machine.page));
+	if (pid < 0)
+		return -1;
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
+	diag("/%s cannot be filled", tree->path[tree->full]);
+	return -1;
 }
 
 /* Whose memory it has is there, and has made it. */
@@ -226,6 +259,9 @@ static int attach(struct stand *stand, int node, enum model_stage stage)
 	stand->link[policy] = attach_with(stand_program(&stand->tree, node, stage),
 					  stand->tree.path[node],
 					  .flags = stand->tree.model.flags[policy],
+					  .max_futile = stage == MODEL_OF_TASKS ? 0 :
+						stand->tree.model.max_futile[policy] ?:
+						BPF_OOM_POLICY_NEVER_FUTILE,
 					  .budget_us = NO_BUDGET_US);
 	return stand->link[policy] ? 0 : -1;
 }
@@ -262,9 +298,12 @@ int stand_make(struct stand *stand)
 	struct fuzz_tree *tree = &stand->tree;
 	int i;
 
+	stand->file = -1;
 	for (i = 0; i < tree->model.nr_nodes; i++)
 		if (make_node(tree, i))
 			return -1;
+	if (stand_fill(stand))
+		return -1;
 	memset(machine.shared, 0, sizeof(*machine.shared));
 	machine.recorder->bss->sated = 1;
 	for (i = 0; i < tree->model.nr_tasks; i++)
@@ -328,6 +367,8 @@ int stand_remove(struct stand *stand)
 	for (i = 0; i < tree->model.nr_policies; i++)
 		bpf_link__destroy(stand->link[i]);
 	err = end_tasks(stand);
+	if (stand->file >= 0)
+		close(stand->file);
 	bleach_tasks(stand);
 	for (i = tree->model.nr_nodes - 1; i >= 0; i--) {
 		bpf_map__delete_elem(machine.judges->maps.colours, &tree->model.node[i].id,

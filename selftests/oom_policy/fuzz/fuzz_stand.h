@@ -33,6 +33,7 @@ struct stand {
 	pid_t pid[MODEL_TASKS];		/* 0: dead and buried */
 	pid_t born[MODEL_TASKS];	/* the same, for ever */
 	struct bpf_link *link[MODEL_POLICIES];
+	int file;			/* what a leaf is full of, or -1 */
 	int kills[MODEL_NODES];		/* so far, at or below the node */
 	int groups[MODEL_NODES];	/* those that may be counted, too */
 	bool seen[MODEL_NR_SEEN];
@@ -54,6 +55,9 @@ extern struct machine machine;
 
 int stand_make(struct stand *stand);
 int stand_remove(struct stand *stand);
+
+/* As long as the tree says that it is. */
+int stand_fill(struct stand *stand);
 const struct bpf_program *stand_program(const struct fuzz_tree *tree, int node,
 					enum model_stage stage);
 

@@ -17,6 +17,15 @@
 #define SMALLEST_TASK	80	/* pages */
 #define TASK_STEP	36
 
+/*
+ * A full leaf: what its tasks have, with what the kernel keeps for each, is so small a part
+ * of it that no kill there gives back what counts.
+ */
+#define FULL_TASKS	3
+#define KERNEL_PAGES	60	/* about */
+#define FULL_TIMES	12
+#define FULL_GROWS	1500	/* more than two victims have held, with all that they share */
+
 /* The root's own colour, which is never equal to another. */
 #define ROOT_COLOUR	(FUZZ_COLOURS - 1)
 
@@ -142,7 +151,8 @@ static void add_sharers(struct fuzz_tree *tree)
 	for (n = 1 + draw_below(tree, 3); n && model->nr_tasks; n--) {
 		with = model->task[draw_below(tree, model->nr_tasks)].mm;
 		node = draw_below(tree, model->nr_nodes);
-		if (model->nr_tasks == MODEL_TASKS ||
+		if (model->nr_tasks == MODEL_TASKS || node == tree->full ||
+		    model->task[with].node == tree->full ||
 		    (node != MODEL_ROOT && children_of(model, node)))
 			continue;
 		add_task(tree, node, false);
@@ -168,6 +178,58 @@ static void shuffle_sizes(struct fuzz_tree *tree)
 		model->task[i].pages = model->task[model->task[i].mm].pages;
 }
 
+static int smallest_of_others(const struct fuzz_tree *tree, int from)
+{
+	const struct model *model = &tree->model;
+	int i, found = from;
+
+	for (i = from; i < model->nr_tasks; i++)
+		if (model->task[i].mm == i && model->task[i].pages < model->task[found].pages)
+			found = i;
+	return found;
+}
+
+/* The first tasks, those of the full leaf, are the smallest: its file need not be large. */
+static void fill(struct fuzz_tree *tree)
+{
+	struct model *model = &tree->model;
+	int i, other;
+	long pages;
+
+	for (i = 0; i < FULL_TASKS; i++) {
+		other = smallest_of_others(tree, i);
+		pages = model->task[other].pages;
+		model->task[other].pages = model->task[i].pages;
+		model->task[i].pages = pages;
+		tree->file_pages += FULL_TIMES * (pages + KERNEL_PAGES);
+	}
+	for (i = 0; i < model->nr_tasks; i++)
+		model->task[i].pages = model->task[model->task[i].mm].pages;
+}
+
+/* A leaf below the root, if there is one among a few. */
+static void choose_full(struct fuzz_tree *tree)
+{
+	int tries, node, n;
+
+	for (tries = 0; tries < 8 && tree->full == MODEL_NONE; tries++) {
+		node = draw_below(tree, tree->model.nr_nodes);
+		if (node != MODEL_ROOT && !children_of(&tree->model, node))
+			tree->full = node;
+	}
+	if (tree->full == MODEL_NONE)
+		return;
+	tree->nr_events = FUZZ_EVENTS_FULL;
+	for (n = 0; n < FULL_TASKS; n++)
+		add_task(tree, tree->full, false);
+	/* Not with all of its tasks at once. */
+	for (node = tree->full; node != MODEL_NONE; node = tree->model.node[node].parent) {
+		tree->model.node[node].group = false;
+		if (tree->model.node[node].priority == MODEL_MAX)
+			tree->model.node[node].priority = MODEL_UNSET;
+	}
+}
+
 static void populate(struct fuzz_tree *tree)
 {
 	struct model *model = &tree->model;
@@ -175,10 +237,12 @@ static void populate(struct fuzz_tree *tree)
 	int node, n;
 
 	if (one_in(tree, 3))
+		choose_full(tree);
+	if (one_in(tree, 3))
 		for (n = 1 + draw_below(tree, 2); n; n--)
 			add_task(tree, MODEL_ROOT, false);
 	for (node = 1; node < model->nr_nodes; node++) {
-		if (children_of(model, node) || one_in(tree, 6))
+		if (children_of(model, node) || node == tree->full || one_in(tree, 6))
 			continue;
 		unkillable = one_in(tree, 4);
 		tree->inside[node] = one_in(tree, 8);
@@ -188,6 +252,8 @@ static void populate(struct fuzz_tree *tree)
 	if (one_in(tree, 2))
 		add_sharers(tree);
 	shuffle_sizes(tree);
+	if (tree->full != MODEL_NONE)
+		fill(tree);
 }
 
 static void add_policy(struct fuzz_tree *tree, int node)
@@ -200,9 +266,11 @@ static void add_policy(struct fuzz_tree *tree, int node)
 	model->nr_policies++;
 	model->node[node].policy[MODEL_OF_MEMCGS] = policy;
 	tree->table[policy] = draw_below(tree, FUZZ_PROGS);
+	/* As seldom as by default is too seldom for a few events. */
+	model->max_futile[policy] = one_in(tree, 6) ? 0 : 1 + one_in(tree, 3);
 	if (one_in(tree, 2))
 		model->flags[policy] |= BPF_F_OOM_POLICY_MEMCG;
-	if (one_in(tree, 3))
+	if (one_in(tree, tree->full == MODEL_NONE ? 3 : 12))
 		model->flags[policy] |= BPF_F_OOM_POLICY_KILL_ALL;
 	if (node == MODEL_ROOT && one_in(tree, 3))
 		model->flags[policy] |= BPF_F_OOM_POLICY_ROOT_TASKS;
@@ -232,7 +300,7 @@ static void add_policies(struct fuzz_tree *tree)
 		if (one_in(tree, node == MODEL_ROOT ? 4 : 8))
 			add_task_policy(tree, node);
 
-	if (!one_in(tree, 4))
+	if (tree->full != MODEL_NONE || !one_in(tree, 4))
 		add_policy(tree, MODEL_ROOT);
 	for (node = 1; node < model->nr_nodes; node++)
 		if (one_in(tree, children_of(model, node) ? 3 : 20))
@@ -328,6 +396,8 @@ void fuzz_plant(struct fuzz_tree *tree, __u64 seed)
 	memset(tree, 0, sizeof(*tree));
 	tree->seed = seed;
 	tree->state = seed;
+	tree->full = MODEL_NONE;
+	tree->nr_events = FUZZ_EVENTS;
 	tree->model.judge = look_up_verdict;
 	tree->model.judge_tasks = look_up_task_verdict;
 	grow(tree);
@@ -336,6 +406,9 @@ void fuzz_plant(struct fuzz_tree *tree, __u64 seed)
 	fill_tables(tree);
 	/* Few colours, many ties. */
 	colours = 1 + draw_below(tree, ROOT_COLOUR);
+	/* In a tie, what is full is the larger one. */
+	if (tree->full != MODEL_NONE && !one_in(tree, 3))
+		colours = 1;
 	for (node = 0; node < tree->model.nr_nodes; node++) {
 		colour_node(tree, node);
 		if (node != MODEL_ROOT)
@@ -352,7 +425,7 @@ static void change(struct fuzz_tree *tree)
 	int i;
 
 	for (i = 0; i < model->nr_nodes; i++)
-		if (one_in(tree, 4)) {
+		if (one_in(tree, 4) && (tree->full == MODEL_NONE || one_in(tree, 4))) {
 			colour_node(tree, i);
 			prioritize(tree, i);
 		}
@@ -360,6 +433,9 @@ static void change(struct fuzz_tree *tree)
 		if (one_in(tree, model->task[i].adj == -1000 ? 3 : 8))
 			model->task[i].adj = model->task[i].adj == -1000 ? 0 : -1000;
 	align_sharers(model);
+	tree->grows = tree->full != MODEL_NONE && one_in(tree, 5);
+	if (tree->grows)
+		tree->file_pages += FULL_GROWS;
 }
 
 static bool pick_scope(struct fuzz_tree *tree, struct fuzz_event *event)
@@ -420,9 +496,10 @@ static void show_policy(const struct fuzz_tree *tree, int policy)
 	const __u32 flags = tree->model.flags[policy];
 	const int table = tree->table[policy];
 
-	fprintf(stderr, "; %s %d: %s%s%s%s%s",
+	fprintf(stderr, "; %s %d: %s, futile %d%s%s%s%s",
 		table < FUZZ_PROGS ? "policy by table" : "policy for tasks by table", table,
-		orders[tree->order[table]], tree->shy[table] ? ", abstains" : "",
+		orders[tree->order[table]], tree->model.max_futile[policy],
+		tree->shy[table] ? ", abstains" : "",
 		flags & BPF_F_OOM_POLICY_MEMCG ? ", MEMCG" : "",
 		flags & BPF_F_OOM_POLICY_KILL_ALL ? ", KILL_ALL" : "",
 		flags & BPF_F_OOM_POLICY_ROOT_TASKS ? ", ROOT_TASKS" : "");
@@ -451,6 +528,12 @@ void fuzz_show(const struct fuzz_tree *tree)
 			tree->path[node], tree->colour[node]);
 		if (node != MODEL_ROOT)
 			fprintf(stderr, ", %ld pages", model->node[node].usage);
+		if (node == tree->full)
+			fprintf(stderr, ", full: %ld in a file, %ld freeable", tree->file_pages,
+				model->node[node].freeable);
+		if (model->node[node].futile.kills)
+			fprintf(stderr, ", %d kills in vain of %ld pages",
+				model->node[node].futile.kills, model->node[node].futile.held);
 		if (model->node[node].group)
 			fprintf(stderr, ", group");
 		if (model->node[node].priority != MODEL_UNSET)

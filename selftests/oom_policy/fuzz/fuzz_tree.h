@@ -11,6 +11,7 @@
 #include "progs/fuzz.h"
 
 #define FUZZ_EVENTS	3
+#define FUZZ_EVENTS_FULL	6	/* where kills in vain are to be seen */
 #define FUZZ_DEPTH	6
 #define FUZZ_FAN_OUT	12
 
@@ -38,6 +39,10 @@ struct fuzz_tree {
 	char path[MODEL_NODES][32];
 	__u32 colour[MODEL_NODES];
 	__u32 task_colour[MODEL_TASKS];
+	int full;			/* a leaf whose file outlives its tasks, or MODEL_NONE */
+	long file_pages;
+	bool grows;			/* the file, before the next event */
+	int nr_events;
 	bool inside[MODEL_NODES];	/* its tasks sit in a cgroup without the controller */
 	int table[MODEL_POLICIES];	/* from FUZZ_PROGS on: a policy for tasks */
 	enum fuzz_order order[FUZZ_TABLES];

@@ -11,6 +11,15 @@
 
 #define UNKILLABLE	(-1000)
 
+/* Less than one part in so many is next to nothing. */
+#define NOTHING		8
+
+/*
+ * Between two events, the kernel takes back what it has charged ahead, and what a process
+ * has mapped it knows only about: by so much less is sure what depends on that.
+ */
+#define LOOSE		4
+
 /* The candidate that stands for the tasks directly in the root. */
 #define ROOT_TASKS	MODEL_NODES
 #define CANDIDATES	(MODEL_NODES + 1)
@@ -28,6 +37,10 @@ struct walk {
 	bool barren[CANDIDATES];	/* found without killable tasks */
 	bool unsparing;			/* all others have been looked at */
 	bool spared;			/* somebody was */
+	bool lenient;			/* no leaf is passed over */
+	bool passed;			/* some were, */
+	int futile;			/* so many of them for their last kills, */
+	long held;			/* whose victims held so much */
 };
 
 /* How the walk has come to its end. */
@@ -128,6 +141,20 @@ static bool has_outsider(const struct model *model, int task, int top)
 	return false;
 }
 
+/* memory.oom.group counts up to the scope, and the topmost counts. */
+static int find_group(const struct walk *walk, int node)
+{
+	int found = MODEL_NONE;
+
+	for (; node != MODEL_NONE; node = walk->model->node[node].parent) {
+		if (walk->model->node[node].group)
+			found = node;
+		if (node == walk->event->scope)
+			break;
+	}
+	return found;
+}
+
 /*
  * Those who can be killed at or below @top, or there only. If it is to be emptied, who
  * would take an outsider along is passed over as long as there may be somebody else.
@@ -135,19 +162,92 @@ static bool has_outsider(const struct model *model, int task, int top)
 static int list_killable(struct walk *walk, int top, bool own, bool emptied, int *list)
 {
 	const struct model *model = walk->model;
-	int i, n = 0;
+	int i, n = 0, group = find_group(walk, top == ROOT_TASKS ? MODEL_ROOT : top);
 
 	for (i = 0; i < model->nr_tasks; i++) {
 		if (!is_killable(&model->task[i]) ||
 		    !model_is_below(model, model->task[i].node, top) ||
 		    (own && top != ROOT_TASKS && model->task[i].node != top))
 			continue;
-		if (emptied && !walk->unsparing && has_outsider(model, i, top))
+		if (emptied && !walk->unsparing &&
+		    has_outsider(model, i, group == MODEL_NONE ? top : group))
 			walk->spared = true;
 		else
 			list[n++] = i;
 	}
 	return n;
+}
+
+/*
+ * Did the last kill there give next to nothing back, with next to nothing left to give? Where
+ * one is clearly false, it does not matter how near the other is.
+ */
+static bool was_in_vain(struct walk *walk, int node)
+{
+	const struct model_futile *futile = &walk->answer->futile[node];
+	const struct model_node *now = &walk->model->node[node];
+	const long given = futile->usage / NOTHING - (futile->usage - futile->low);
+	const long left = now->usage / NOTHING - now->freeable;
+	const long sure = futile->unclear ? 0 : given / LOOSE;
+
+	if (given > 0 && left > 0) {
+		note_margin(walk, sure);
+		note_margin(walk, left);
+		return true;
+	}
+	note_margin(walk, left > 0 ? sure : given > 0 || -left > -sure ? left : sure);
+	return false;
+}
+
+static void judge_last_kill(struct walk *walk, int node, int max)
+{
+	struct model_futile *futile = &walk->answer->futile[node];
+	long change;
+
+	if (futile->watched) {
+		futile->watched = false;
+		if (was_in_vain(walk, node)) {
+			futile->kills++;
+			futile->held += futile->last;
+		} else {
+			futile->kills = 0;
+			futile->held = 0;
+		}
+	}
+	if (futile->kills < max)
+		return;
+	change = labs(walk->model->node[node].usage - futile->usage);
+	note_margin(walk, (change - futile->held) / LOOSE);
+	if (change > futile->held) {
+		futile->kills = 0;
+		futile->held = 0;
+		walk->answer->seen[MODEL_CHANGED] = true;
+	}
+}
+
+/* A leaf of the policy at @ruler; what is short is never passed over. */
+static bool is_in_vain(struct walk *walk, int node, int ruler)
+{
+	const int policy = walk->model->node[ruler].policy[MODEL_OF_MEMCGS];
+	const struct model_futile *futile = &walk->answer->futile[node];
+	const int max = walk->model->max_futile[policy];
+	bool in_vain = false;
+
+	if (max) {
+		judge_last_kill(walk, node, max);
+		in_vain = futile->kills >= max;
+	}
+	if (in_vain) {
+		walk->futile++;
+		walk->held = futile->held > walk->held ? futile->held : walk->held;
+	} else if (walk->futile) {
+		/* Who comes in its place has to have more to give. */
+		note_margin(walk, (walk->model->node[node].freeable - walk->held) / LOOSE);
+		in_vain = walk->model->node[node].freeable <= walk->held;
+		walk->answer->seen[MODEL_TOO_LITTLE] |= in_vain;
+	}
+	walk->passed |= in_vain;
+	return in_vain;
 }
 
 static long badness(const struct walk *walk, int task)
@@ -349,6 +449,13 @@ static int outermost_policy(const struct walk *walk, int top, int node)
 	return found;
 }
 
+/* Not what is short, nor where the choice is not the policy's. */
+static bool may_pass_over(const struct walk *walk, int top, int node, enum end end)
+{
+	return !walk->lenient && node != top && node != ROOT_TASKS && node != MODEL_ROOT &&
+	       (end == END_LEAF || end == END_GROUP);
+}
+
 /*
  * From @top down to a task, without what turned out barren; MODEL_NONE if there is
  * nobody. *@node is where it was picked.
@@ -363,13 +470,15 @@ static int find_task(struct walk *walk, int top, int *node, int *ruler, bool *le
 		end = descend(walk, top, node, ruler);
 		if (end == END_ALL)
 			return MODEL_NONE;
-		task = pick_task(walk, *node, end, &by_tasks);
-		if (task != MODEL_NONE)
-			break;
+		if (!may_pass_over(walk, top, *node, end) || !is_in_vain(walk, *node, *ruler)) {
+			task = pick_task(walk, *node, end, &by_tasks);
+			if (task != MODEL_NONE)
+				break;
+			walk->answer->seen[MODEL_BACKTRACKED] |= *node != top;
+		}
 		if (*node == top)
 			return MODEL_NONE;
 		walk->barren[*node] = true;
-		walk->answer->seen[MODEL_BACKTRACKED] = true;
 	}
 	*left = end != END_LEAF && end != END_GROUP && !by_tasks;
 	if (end == END_LEAF || end == END_GROUP)
@@ -393,6 +502,16 @@ static int fall_back(struct walk *walk, int *ruler)
 	return answer->task == MODEL_NONE ? MODEL_NONE : walk->model->task[answer->task].node;
 }
 
+/* From the scope, and nobody is passed over any more whose death may be in vain. */
+static void begin_anew(struct walk *walk)
+{
+	memset(walk->barren, 0, sizeof(walk->barren));
+	walk->lenient = true;
+	walk->passed = false;
+	walk->futile = 0;
+	walk->held = 0;
+}
+
 /*
  * The memcg in which answer->task dies. What oom_badness() has picked is left to the
  * policy further down that is nearest to the top, and to none above that one. *@ruler
@@ -405,8 +524,14 @@ static int choose(struct walk *walk, int *ruler)
 	bool left;
 
 	answer->task = find_task(walk, top, &node, ruler, &left);
+	if (answer->task == MODEL_NONE && walk->passed) {
+		begin_anew(walk);
+		walk->spared = false;
+		answer->seen[MODEL_ALL_IN_VAIN] = true;
+		answer->task = find_task(walk, top, &node, ruler, &left);
+	}
 	if (answer->task == MODEL_NONE && walk->spared) {
-		memset(walk->barren, 0, sizeof(walk->barren));
+		begin_anew(walk);
 		walk->unsparing = true;
 		answer->seen[MODEL_NOT_SPARED] = true;
 		answer->task = find_task(walk, top, &node, ruler, &left);
@@ -430,20 +555,6 @@ static int choose(struct walk *walk, int *ruler)
 	return node;
 }
 
-/* memory.oom.group counts up to the scope, and the topmost counts. */
-static int find_group(const struct walk *walk, int node)
-{
-	int found = MODEL_NONE;
-
-	for (; node != MODEL_NONE; node = walk->model->node[node].parent) {
-		if (walk->model->node[node].group)
-			found = node;
-		if (node == walk->event->scope)
-			break;
-	}
-	return found;
-}
-
 /* And who has the same mm. */
 static void kill_task(struct walk *walk, int task)
 {
@@ -460,8 +571,8 @@ static void kill_task(struct walk *walk, int task)
 	}
 }
 
-/* Not at the cost of one outside of @chosen, where a policy has chosen that. */
-static void kill_below(struct walk *walk, int top, int chosen)
+/* Not at the cost of one who is not below it, where a policy has chosen. */
+static void kill_below(struct walk *walk, int top, bool chosen)
 {
 	const struct model *model = walk->model;
 	int i;
@@ -471,23 +582,54 @@ static void kill_below(struct walk *walk, int top, int chosen)
 		if (!is_killable(&model->task[i]) || walk->answer->dies[i] ||
 		    !model_is_below(model, model->task[i].node, top))
 			continue;
-		if (chosen != MODEL_NONE && has_outsider(model, i, chosen))
+		if (chosen && has_outsider(model, i, top))
 			walk->answer->seen[MODEL_SPARED] = true;
 		else
 			kill_task(walk, i);
 	}
 }
 
+/* What the next event that comes to the leaf has to judge. */
+static void watch_kill(struct walk *walk, int leaf)
+{
+	struct model_futile *futile = &walk->answer->futile[leaf];
+	const struct model *model = walk->model;
+	int i;
+
+	futile->watched = true;
+	futile->unclear = false;
+	futile->usage = model->node[leaf].usage;
+	futile->low = futile->usage;
+	futile->last = model->task[walk->answer->task].held;
+	for (i = 0; i < model->nr_tasks; i++)
+		if (walk->answer->dies[i] && model->task[i].mm != i)
+			futile->unclear = true;
+}
+
+/* A policy chose what is at @chosen; one for tasks, where it begins with a group. */
+static bool is_chosen(const struct walk *walk, int chosen, int policy)
+{
+	const struct model *model = walk->model;
+
+	return policy != MODEL_NONE ||
+	       (model->node[chosen].group &&
+		model_ruler(model, walk->event, chosen, walk->top, MODEL_OF_TASKS) != MODEL_NONE);
+}
+
 void model_select(const struct model *model, const struct model_event *event,
 		  struct model_answer *answer)
 {
 	struct walk walk = { .model = model, .event = event, .answer = answer, .top = MODEL_NONE };
-	int group, ruler, policy, chosen;
+	int i, group, ruler, policy;
+	bool chosen;
 
 	walk.first = model_ruler(model, event, event->scope, MODEL_NONE, MODEL_OF_MEMCGS);
 	memset(answer, 0, sizeof(*answer));
 	answer->margin = LONG_MAX;
+	for (i = 0; i < model->nr_nodes; i++)
+		answer->futile[i] = model->node[i].futile;
 	answer->chosen = choose(&walk, &ruler);
+	answer->seen[MODEL_PASSED_OVER] = walk.futile;
 	if (answer->chosen == MODEL_NONE)
 		return;
 
@@ -495,20 +637,17 @@ void model_select(const struct model *model, const struct model_event *event,
 	answer->seen[MODEL_SPARED] |= walk.spared && !walk.unsparing;
 	kill_task(&walk, answer->task);
 	policy = ruler == MODEL_NONE ? MODEL_NONE : model->node[ruler].policy[MODEL_OF_MEMCGS];
+	chosen = is_chosen(&walk, answer->chosen, policy);
 	group = find_group(&walk, model->task[answer->task].node);
 	if (group != MODEL_NONE) {
-		/* Where it begins with a group, a policy for tasks has the choice. */
-		chosen = policy != MODEL_NONE ||
-			 (model->node[answer->chosen].group &&
-			  model_ruler(model, event, answer->chosen, walk.top,
-				      MODEL_OF_TASKS) != MODEL_NONE) ?
-			 answer->chosen : MODEL_NONE;
 		kill_below(&walk, group, chosen);
 		answer->seen[MODEL_GROUP] = true;
 	} else if (policy != MODEL_NONE && model->flags[policy] & BPF_F_OOM_POLICY_KILL_ALL) {
-		kill_below(&walk, answer->chosen, answer->chosen);
+		kill_below(&walk, answer->chosen, true);
 		answer->seen[MODEL_KILL_ALL] = answer->nr_dead > 1;
 	}
 	if (answer->chosen == ROOT_TASKS)
 		answer->chosen = MODEL_ROOT;
+	if (chosen && answer->chosen != MODEL_ROOT)
+		watch_kill(&walk, answer->chosen);
 }

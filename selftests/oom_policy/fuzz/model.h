@@ -34,11 +34,24 @@ enum model_stage {
 	MODEL_NR_STAGES,
 };
 
+/* What came of the last kills in a memcg that a policy had chosen; pages. */
+struct model_futile {
+	bool watched;		/* the last one is still to be judged */
+	bool unclear;		/* and who shared its memory may have gone after it */
+	long usage;		/* when that was */
+	long low;		/* the least since then */
+	long last;		/* what its victim held */
+	long held;		/* what the victims of @kills held in all */
+	int kills;		/* how many in a row were in vain */
+};
+
 /* A memcg. Parents come before their children, siblings in order of creation. */
 struct model_node {
 	int parent;		/* MODEL_NONE: the root */
 	__u64 id;
 	long usage;		/* pages */
+	long freeable;		/* of these, what does not outlive its tasks */
+	struct model_futile futile;
 	bool group;		/* memory.oom.group */
 	enum model_priority priority;
 	int policy[MODEL_NR_STAGES];	/* those attached here, or MODEL_NONE */
@@ -48,6 +61,7 @@ struct model_task {
 	int node;
 	int adj;		/* oom_score_adj */
 	long pages;		/* of memory that no other task has, but those with the same mm */
+	long held;		/* all that it has mapped */
 	int mm;			/* the task that had it first: its own number, or a lower one */
 	bool alive;
 };
@@ -58,6 +72,7 @@ struct model {
 	struct model_task task[MODEL_TASKS];
 	int nr_tasks;
 	__u32 flags[MODEL_POLICIES];	/* BPF_F_OOM_POLICY_* */
+	int max_futile[MODEL_POLICIES];	/* 0: any number */
 	int nr_policies;
 	/* BPF_OOM_*, what @policy answers; not EQUAL about the root, whose usage is unknown */
 	int (*judge)(const struct model *model, int policy, int node_1, int node_2);
@@ -88,6 +103,10 @@ enum model_seen {
 	MODEL_TASKS_ABSTAINED,
 	MODEL_SPARED,		/* somebody lives for the sake of one elsewhere */
 	MODEL_NOT_SPARED,	/* nobody else was left, so that one elsewhere dies, too */
+	MODEL_PASSED_OVER,	/* a leaf whose last kills were in vain */
+	MODEL_TOO_LITTLE,	/* one in its place that had no more to give */
+	MODEL_ALL_IN_VAIN,	/* nobody else was left, so that nobody was passed over */
+	MODEL_CHANGED,		/* a leaf was passed over no more */
 	MODEL_NR_SEEN,
 };
 
@@ -99,6 +118,7 @@ struct model_answer {
 	bool by_stock;		/* no policy found anybody */
 	bool together;		/* with all others of a memcg, be there any */
 	long margin;		/* pages that the closest call was decided by */
+	struct model_futile futile[MODEL_NODES];	/* as the event leaves it behind */
 	bool seen[MODEL_NR_SEEN];
 };
 
