@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kfuncs that read a memcg: names and signatures are mainline's, so that a policy
- * written for one kernel loads on the other, but for bpf_mem_cgroup_freeable(). None of
+ * kfuncs that read a memcg, for kernels that do not have them: names and signatures are
+ * mainline's, so that a policy written for one kernel loads on the other. None of
  * them sleeps, allocates or flushes the statistics: page states and events may lag behind
  * by what the CPUs have not handed in yet, the usage does not.
  */
@@ -123,17 +123,6 @@ __bpf_kfunc unsigned long bpf_mem_cgroup_memory_events(struct mem_cgroup *memcg,
 	return atomic_long_read(&memcg->memory_events[event]);
 }
 
-/**
- * bpf_mem_cgroup_freeable - what the death of its tasks is expected to give back
- * @memcg: the memcg, with all below it
- *
- * Return: bytes, as oom_policy_freeable() counts them.
- */
-__bpf_kfunc unsigned long bpf_mem_cgroup_freeable(struct mem_cgroup *memcg)
-{
-	return oom_policy_freeable(memcg) * PAGE_SIZE;
-}
-
 __bpf_kfunc_end_defs();
 
 #ifndef OOM_POLICY_MODULE
@@ -144,20 +133,12 @@ BTF_KFUNCS_END(bpf_memcontrol_kfuncs)
 static const struct btf_kfunc_id_set bpf_memcontrol_kfunc_set = {
 	.owner	= THIS_MODULE,
 	.set	= &bpf_memcontrol_kfuncs,
-	.filter	= oom_policy_kfunc_filter,
 };
 
-/*
- * For every program type, as in mainline. A filter acts on the set that it comes
- * with: once on what all types share, and once on what is for OOM policies.
- */
+/* For every program type, as in mainline; mm/oom_policy/kfuncs.c has the filter. */
 static int __init bpf_memcontrol_init(void)
 {
-	int err;
-
-	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_UNSPEC, &bpf_memcontrol_kfunc_set);
-	return err ?: register_btf_kfunc_id_set(BPF_PROG_TYPE_OOM_POLICY,
-						&bpf_memcontrol_kfunc_set);
+	return register_btf_kfunc_id_set(BPF_PROG_TYPE_UNSPEC, &bpf_memcontrol_kfunc_set);
 }
 late_initcall(bpf_memcontrol_init);
 #endif /* OOM_POLICY_MODULE: it registers them with its own */

@@ -519,7 +519,8 @@ static int kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id)
 /* A module has one set for each kind of program; this is for all of them. */
 BTF_KFUNCS_START(kfuncs)
 BTF_ID_FLAGS(func, bpf_oom_policy_kill, KF_SLEEPABLE)
-BTF_ID_FLAGS(func, bpf_oom_policy_set_priority, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_oom_policy_set_priority)
+BTF_ID_FLAGS(func, bpf_mem_cgroup_freeable)
 #include "../mm/bpf_memcontrol_kfuncs.h"
 BTF_KFUNCS_END(kfuncs)
 

@@ -109,7 +109,7 @@ unsigned long oom_policy_freeable(struct mem_cgroup *memcg);
 
 int oom_policy_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id);
 
-/* kfuncs, kernel/bpf/oom_policy_verifier.c and mm/bpf_memcontrol.c */
+/* kfuncs: kernel/bpf/oom_policy_verifier.c, mm/bpf_memcontrol.c, mm/oom_policy/kfuncs.c */
 int bpf_oom_policy_kill(u64 cgroup_id, u64 flags);
 struct mem_cgroup *bpf_get_root_mem_cgroup(void);
 struct mem_cgroup *bpf_get_mem_cgroup(struct cgroup_subsys_state *css);

@@ -8,6 +8,7 @@
 #ifndef _LINUX_OOM_POLICY_HOST_H
 #define _LINUX_OOM_POLICY_HOST_H
 
+#include <linux/oom_policy_compat.h>
 #ifdef OOM_POLICY_MODULE
 #include <oom_policy_module.h>
 #else
@@ -70,7 +71,8 @@ static inline struct oom_policy_wait *oom_policy_wait_of(struct oom_control *oc)
  */
 static inline void oom_policy_init_link(struct oom_policy *policy, struct bpf_prog *prog)
 {
-	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY, &oom_policy_link_ops, prog);
+	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY, &oom_policy_link_ops, prog,
+		      prog->expected_attach_type);
 }
 
 /**

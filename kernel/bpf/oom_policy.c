@@ -207,7 +207,7 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 	if (err)
 		return err;
 
-	policy = kzalloc(sizeof(*policy), GFP_USER);
+	policy = kzalloc_obj(*policy, GFP_USER);
 	if (!policy)
 		return -ENOMEM;
 
@@ -228,7 +228,7 @@ int bpf_oom_policy_link_attach(const union bpf_attr *attr, struct bpf_prog *prog
 	}
 
 	bpf_link_init(&policy->link, BPF_LINK_TYPE_OOM_POLICY,
-		      &oom_policy_link_ops, prog);
+		      &oom_policy_link_ops, prog, prog->expected_attach_type);
 	err = bpf_link_prime(&policy->link, &link_primer);
 	if (err) {
 		css_put(&memcg->css);

@@ -492,7 +492,7 @@ static int oom_test_select(struct bpf_prog *prog, const union bpf_attr *kattr,
 	if (IS_ERR(scope))
 		return PTR_ERR(scope);
 
-	policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	policy = kzalloc_obj(*policy, GFP_KERNEL);
 	steps = kcalloc(OOM_POLICY_STEPS + 1, sizeof(*steps), GFP_KERNEL);
 	if (!policy || !steps)
 		goto out;

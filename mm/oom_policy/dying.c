@@ -55,7 +55,7 @@ static void oom_policy_note_mm(struct signal_struct *sig, struct mm_struct *mm)
 	if (READ_ONCE(oom_policy_victim(sig)->pages))
 		return;
 
-	WRITE_ONCE(oom_policy_victim(sig)->shared, get_mm_counter(mm, MM_SHMEMPAGES));
+	WRITE_ONCE(oom_policy_victim(sig)->shared, get_mm_counter_sum(mm, MM_SHMEMPAGES));
 	WRITE_ONCE(oom_policy_victim(sig)->pages, oom_policy_mm_pages(mm));
 }
 

@@ -240,7 +240,7 @@ int oom_policy_may_set_priority(const struct bpf_prog *prog)
 /* A module registers it with its others. */
 #ifndef OOM_POLICY_MODULE
 BTF_KFUNCS_START(oom_priority_kfuncs)
-BTF_ID_FLAGS(func, bpf_oom_policy_set_priority, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_oom_policy_set_priority)
 BTF_KFUNCS_END(oom_priority_kfuncs)
 
 static int oom_priority_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id)

@@ -80,7 +80,7 @@ static int oom_policy_dry_evaluate(struct task_struct *task, void *arg)
 	struct oom_control *oc = arg;
 	long points;
 
-	if (oom_mm && !test_bit(MMF_OOM_SKIP, &oom_mm->flags)) {
+	if (oom_mm && !mm_flags_test(MMF_OOM_SKIP, oom_mm)) {
 		if (oc->chosen)
 			put_task_struct(oc->chosen);
 		oc->chosen = (void *)-1UL;
@@ -171,7 +171,7 @@ int oom_policy_rehearse(struct oom_policy *policy, struct mem_cgroup *scope,
 	if (mem_cgroup_disabled() || !cgroup_subsys_on_dfl(memory_cgrp_subsys))
 		return -EOPNOTSUPP;
 
-	ev = kzalloc(sizeof(*ev), GFP_KERNEL);
+	ev = kzalloc_obj(*ev, GFP_KERNEL);
 	if (!ev)
 		return -ENOMEM;
 

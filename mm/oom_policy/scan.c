@@ -97,7 +97,7 @@ void oom_policy_scan(struct mem_cgroup *memcg, bool subtree, oom_policy_task_fn 
  */
 unsigned long oom_policy_mm_pages(struct mm_struct *mm)
 {
-	return get_mm_rss(mm) + get_mm_counter(mm, MM_SWAPENTS);
+	return get_mm_rss_sum(mm) + get_mm_counter_sum(mm, MM_SWAPENTS);
 }
 
 /**
@@ -129,8 +129,8 @@ struct mm_struct *oom_policy_grab_mm(struct task_struct *task)
 
 static void oom_policy_add_mm(struct oom_cand *cand, struct mm_struct *mm)
 {
-	cand->usage += (u64)get_mm_rss(mm) * PAGE_SIZE + mm_pgtables_bytes(mm);
-	cand->swap += (u64)get_mm_counter(mm, MM_SWAPENTS) * PAGE_SIZE;
+	cand->usage += (u64)get_mm_rss_sum(mm) * PAGE_SIZE + mm_pgtables_bytes(mm);
+	cand->swap += (u64)get_mm_counter_sum(mm, MM_SWAPENTS) * PAGE_SIZE;
 }
 
 /**

@@ -115,13 +115,8 @@ static __always_inline bool oom_policy_eligible(const struct oom_policy_event *e
 						struct cgroup_subsys_state *css,
 						bool marked)
 {
-	const struct cgroup *cgrp = css->cgroup;
-
-	/*
-	 * The first is true of a leaf, and there are most of these. Tasks come and go:
-	 * who sees the last one leave, or does not, is right either way.
-	 */
-	return data_race(cgrp->nr_populated_csets || cgroup_is_populated(css->cgroup)) &&
+	/* Tasks come and go: who sees the last one leave, or does not, is right either way. */
+	return data_race(cgroup_is_populated(css->cgroup)) &&
 	       oom_policy_online(css) &&
 	       !(marked && oom_policy_marked(ev, mem_cgroup_from_css(css)));
 }

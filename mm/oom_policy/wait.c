@@ -133,7 +133,7 @@ void oom_policy_victim_begin(struct task_struct *victim)
 
 	/* A rehearsal may see oom_mm first: to it the grace has passed then. */
 	WRITE_ONCE(state->pages, oom_policy_mm_pages(sig->oom_mm));
-	WRITE_ONCE(state->shared, get_mm_counter(sig->oom_mm, MM_SHMEMPAGES));
+	WRITE_ONCE(state->shared, get_mm_counter_sum(sig->oom_mm, MM_SHMEMPAGES));
 	WRITE_ONCE(state->killed, ktime_get_mono_fast_ns());
 	atomic_inc(&oom_policy_victims);
 	/* It has been killed first. */

@@ -75,7 +75,7 @@ extern struct oom_policy_memcg *oom_policy_slots;
 /* The id is given back, and 0 from then on, when the memcg is offline. */
 static inline struct oom_policy_memcg *oom_policy_memcg(struct mem_cgroup *memcg)
 {
-	return &oom_policy_slots[mem_cgroup_id(memcg)];
+	return &oom_policy_slots[mem_cgroup_private_id(memcg)];
 }
 
 static inline void oom_policy_init_link(struct oom_policy *policy, struct bpf_prog *prog)
