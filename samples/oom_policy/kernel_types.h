@@ -16,11 +16,17 @@
 
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
+	int nr_populated_csets;
 };
 
 struct kernfs_node {
 	const char *name;
 	__u64 id;
+	struct kernfs_node *__parent;
+};
+
+/* As kernels before 6.15 have it. */
+struct kernfs_node___6_12 {
 	struct kernfs_node *parent;
 };
 
@@ -28,11 +34,15 @@ struct cgroup {
 	struct cgroup_subsys_state self;
 	int level;
 	int nr_descendants;
-	int nr_populated_csets;
 	int nr_populated_domain_children;
 	int nr_populated_threaded_children;
 	struct kernfs_node *kn;
 	__u16 subtree_ss_mask;
+};
+
+/* As kernels before 7.2 have it. */
+struct cgroup___6_12 {
+	int nr_populated_csets;
 };
 
 struct page_counter {
@@ -114,7 +124,14 @@ void bpf_iter_css_destroy(struct bpf_iter_css *it) __ksym;
 
 static __always_inline bool is_populated(const struct cgroup *cgrp)
 {
-	return cgrp->nr_populated_csets + cgrp->nr_populated_domain_children +
+	struct cgroup___6_12 *old = (void *)cgrp;
+	int csets;
+
+	if (bpf_core_field_exists(old->nr_populated_csets))
+		csets = old->nr_populated_csets;
+	else
+		csets = cgrp->self.nr_populated_csets;
+	return csets + cgrp->nr_populated_domain_children +
 	       cgrp->nr_populated_threaded_children > 0;
 }
 

@@ -82,9 +82,18 @@ struct climb {
 	bool done;
 };
 
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *kn)
+{
+	struct kernfs_node___6_12 *old = (void *)kn;
+
+	if (bpf_core_field_exists(old->parent))
+		return BPF_CORE_READ(old, parent);
+	return BPF_CORE_READ(kn, __parent);
+}
+
 static long climb_step(__u64 i, struct climb *climb)
 {
-	struct kernfs_node *kn = climb->kn, *parent = BPF_CORE_READ(kn, parent);
+	struct kernfs_node *kn = climb->kn, *parent = kernfs_parent(kn);
 	struct room *room = climb->room;
 	long len;
 

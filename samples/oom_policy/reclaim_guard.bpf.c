@@ -43,6 +43,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "kernel_types.h"
 #include "reclaim_guard.h"
 
 #define MSEC		1000000ULL
@@ -50,11 +51,18 @@
 
 int bpf_oom_policy_kill(__u64 cgroup_id, __u64 flags) __ksym;
 
+/* Kernels before 7.0 do not have it. */
+void bpf_mem_cgroup_flush_stats(struct mem_cgroup *memcg) __weak __ksym;
+
 int bpf_wq_init(struct bpf_wq *wq, void *p__map, unsigned int flags) __ksym;
 int bpf_wq_start(struct bpf_wq *wq, unsigned int flags) __ksym;
+int bpf_wq_set_callback(struct bpf_wq *wq, int (*callback)(void *map, int *key, void *value),
+			unsigned int flags) __weak __ksym;
+
+/* As kernels before 7.0 call it. */
 int bpf_wq_set_callback_impl(struct bpf_wq *wq,
 			     int (*callback)(void *map, int *key, void *value),
-			     unsigned int flags, void *aux) __ksym;
+			     unsigned int flags, void *aux) __weak __ksym;
 
 /* Set by the loader. */
 struct guard_rule guard_rule = { .stall_ms = 150, .window_ms = 1000, .pause_ms = 5000 };
@@ -112,14 +120,35 @@ static void rest(__u32 ms)
 	bpf_spin_unlock(&bucket->lock);
 }
 
+/* Policies that go by statistics find those of now: they themselves must not sleep. */
+static void flush_stats(void)
+{
+	struct mem_cgroup *memcg;
+	struct cgroup *cgrp;
+
+	if (!bpf_ksym_exists(bpf_mem_cgroup_flush_stats))
+		return;
+	cgrp = bpf_cgroup_from_id(guard_rule.scope_id);
+	if (!cgrp)
+		return;
+	memcg = bpf_get_mem_cgroup(&cgrp->self);
+	if (memcg) {
+		bpf_mem_cgroup_flush_stats(memcg);
+		bpf_put_mem_cgroup(memcg);
+	}
+	bpf_cgroup_release(cgrp);
+}
+
 static int kill_early(void *map, int *key, void *value)
 {
-	int err = bpf_oom_policy_kill(guard_rule.scope_id, 0);
 	__u32 quiet_ms = guard_rule.window_ms;
+	int err;
 
 	(void)map;
 	(void)key;
 	(void)value;
+	flush_stats();
+	err = bpf_oom_policy_kill(guard_rule.scope_id, 0);
 	if (!err) {
 		guard_counts.kills++;
 		quiet_ms = guard_rule.pause_ms;
@@ -257,7 +286,11 @@ int arm(void *ctx)
 	if (!work)
 		return -1;
 	err = bpf_wq_init(&work->wq, &guard_work, 0);
-	return err ?: bpf_wq_set_callback_impl(&work->wq, kill_early, 0, NULL);
+	if (err)
+		return err;
+	if (bpf_ksym_exists(bpf_wq_set_callback))
+		return bpf_wq_set_callback(&work->wq, kill_early, 0);
+	return bpf_wq_set_callback_impl(&work->wq, kill_early, 0, NULL);
 }
 
 char _license[] SEC("license") = "GPL";

@@ -15,9 +15,14 @@ char _license[] SEC("license") = "GPL";
 extern int bpf_oom_policy_kill(__u64 cgroup_id, __u64 flags) __ksym;
 extern int bpf_wq_init(struct bpf_wq *wq, void *map, unsigned int flags) __ksym;
 extern int bpf_wq_start(struct bpf_wq *wq, unsigned int flags) __ksym;
+extern int bpf_wq_set_callback(struct bpf_wq *wq,
+			       int (callback)(void *map, int *key, void *value),
+			       unsigned int flags) __weak __ksym;
+
+/* As kernels before 7.0 call it. */
 extern int bpf_wq_set_callback_impl(struct bpf_wq *wq,
 				    int (callback)(void *map, int *key, void *value),
-				    unsigned int flags, void *aux__ign) __ksym;
+				    unsigned int flags, void *aux__ign) __weak __ksym;
 
 struct job {
 	struct bpf_wq work;
@@ -54,6 +59,13 @@ static int do_job(void *map, int *key, void *value)
 	return 0;
 }
 
+static __always_inline int set_callback(struct bpf_wq *work)
+{
+	if (bpf_ksym_exists(bpf_wq_set_callback))
+		return bpf_wq_set_callback(work, do_job, 0);
+	return bpf_wq_set_callback_impl(work, do_job, 0, NULL);
+}
+
 static int start_job(void)
 {
 	struct job *job;
@@ -65,7 +77,7 @@ static int start_job(void)
 		return 0;
 	job = bpf_map_lookup_elem(&jobs, &key);
 	if (!job || bpf_wq_init(&job->work, &jobs, 0) ||
-	    bpf_wq_set_callback_impl(&job->work, do_job, 0, NULL) ||
+	    set_callback(&job->work) ||
 	    bpf_wq_start(&job->work, 0)) {
 		result = 1;
 		done = 1;

@@ -23,7 +23,7 @@ enum kfunc_state {
 enum kfunc_vm_event {
 	VM_EVENT_PGFAULT,
 	VM_EVENT_PGMAJFAULT,
-	VM_EVENT_PGSCAN_DIRECT,
+	VM_EVENT_PGLAZYFREE,
 	NR_VM_EVENTS
 };
 

@@ -55,7 +55,7 @@ static void look_at_events(struct kfunc_values *values, struct mem_cgroup *memcg
 {
 	values->vm_event[VM_EVENT_PGFAULT] = vm_event(memcg, PGFAULT);
 	values->vm_event[VM_EVENT_PGMAJFAULT] = vm_event(memcg, PGMAJFAULT);
-	values->vm_event[VM_EVENT_PGSCAN_DIRECT] = vm_event(memcg, PGSCAN_DIRECT);
+	values->vm_event[VM_EVENT_PGLAZYFREE] = vm_event(memcg, PGLAZYFREE);
 	values->memory_event[MEMORY_EVENT_LOW] = memory_event(memcg, MEMCG_LOW);
 	values->memory_event[MEMORY_EVENT_HIGH] = memory_event(memcg, MEMCG_HIGH);
 	values->memory_event[MEMORY_EVENT_MAX] = memory_event(memcg, MEMCG_MAX);

@@ -20,7 +20,7 @@ enum node_stat_item {
 
 enum memcg_stat_item { MEMCG_KMEM, MEMCG_SOCK, MEMCG_NR_STAT };
 
-enum vm_event_item { PGFAULT, PGMAJFAULT, PGSCAN_DIRECT, NR_VM_EVENT_ITEMS };
+enum vm_event_item { PGFAULT, PGMAJFAULT, PGLAZYFREE, NR_VM_EVENT_ITEMS };
 
 enum memcg_memory_event {
 	MEMCG_LOW,

@@ -38,7 +38,7 @@ static const char * const state_names[NR_STATES] = {
 static const char * const vm_event_names[NR_VM_EVENTS] = {
 	[VM_EVENT_PGFAULT]		= "pgfault",
 	[VM_EVENT_PGMAJFAULT]		= "pgmajfault",
-	[VM_EVENT_PGSCAN_DIRECT]	= "pgscan_direct",
+	[VM_EVENT_PGLAZYFREE]		= "pglazyfree",
 };
 
 static const char * const memory_event_names[NR_MEMORY_EVENTS] = {

@@ -55,7 +55,7 @@ static const struct {
 	{ "cgroup_to_kfuncs", NULL },
 	{ "cgroup_fields", NULL },
 	{ "cgroup_not_released", "Unreleased reference" },
-	{ "cgroup_released_unacquired", "release kernel function bpf_cgroup_release" },
+	{ "cgroup_released_unacquired", "bpf_cgroup_release expects" },
 	{ "cgroup_as_task", "expected pointer to STRUCT task_struct" },
 
 	{ "cgroup_storage", NULL },
@@ -144,7 +144,7 @@ int main(void)
 	ksft_set_plan(ARRAY_SIZE(cases) + 2);
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
 		expect(cases[i].prog, cases[i].refusal, load(cases[i].prog, 0));
-	expect("sleepable", "programs can be sleepable",
+	expect("sleepable", "be sleepable",
 	       load("return_equal", BPF_F_SLEEPABLE));
 	expect_attach_type();
 	ksft_finished();

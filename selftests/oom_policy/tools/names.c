@@ -107,7 +107,8 @@ TEST_F(names, libbpf_has_them_all)
 	const struct btf_type *type;
 	const struct btf_enum *value;
 	bool found = false;
-	int id, i;
+	int id;
+	__u32 i;
 
 	id = btf__find_by_name_kind(self->btf, variant->enumeration, BTF_KIND_ENUM);
 	ASSERT_LT(0, id);

@@ -23,6 +23,7 @@
 #include "json_writer.h"
 #include "main.h"
 #include "oom.h"
+#include "oom_compat.h"
 
 /* The kernel has two errors of the same name: which one it is has to be known here. */
 #define MAX_BUDGET_US	10000000U
@@ -301,7 +302,7 @@ static int open_map(struct attach_args *args)
 		return 0;
 	if (access(args->map_pin, F_OK))
 		return check_pin(args->map_pin);
-	args->load.map_fd = open_obj_pinned_any(args->map_pin, BPF_OBJ_MAP);
+	args->load.map_fd = open_obj_pinned_any(args->map_pin, BPF_OBJ_MAP, NULL);
 	return args->load.map_fd < 0 ? -1 : 0;
 }
 
@@ -412,7 +413,7 @@ static int target_by_id(struct target *target, __u32 id)
 
 static int target_by_pin(struct target *target, const char *path)
 {
-	target->fd = open_obj_pinned_any(path, BPF_OBJ_LINK);
+	target->fd = open_obj_pinned_any(path, BPF_OBJ_LINK, NULL);
 	return target->fd < 0 ? -1 : target_link(target, path);
 }
 

@@ -36,7 +36,7 @@ static bool each_of_map(const struct btf *btf, struct bpf_map *map, global_fn fn
 	struct global global;
 	size_t size;
 	char *data;
-	int i;
+	__u32 i;
 
 	data = bpf_map__initial_value(map, &size);
 	section = btf__type_by_id(btf, bpf_map__btf_value_type_id(map));
@@ -148,7 +148,7 @@ static bool find_word(const struct global *global, const char *word, __u64 *numb
 {
 	const struct btf_enum64 *wide = btf_enum64(global->type);
 	const struct btf_enum *narrow = btf_enum(global->type);
-	int i;
+	__u32 i;
 
 	for (i = 0; i < btf_vlen(global->type); i++) {
 		const bool is_wide = btf_is_enum64(global->type);

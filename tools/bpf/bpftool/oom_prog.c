@@ -20,6 +20,7 @@
 
 #include "main.h"
 #include "oom.h"
+#include "oom_compat.h"
 
 #ifndef BPF_FS_MAGIC
 #define BPF_FS_MAGIC	0xcafe4a11
@@ -290,7 +291,8 @@ static long find_variable(const struct btf *btf, const char *name, __u32 size)
 {
 	const struct btf_type *section, *var;
 	const struct btf_var_secinfo *info;
-	int id, i;
+	__u32 i;
+	int id;
 
 	id = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -1;
 	if (id < 0)
@@ -493,7 +495,7 @@ int oom_prog_open(const struct oom_prog_arg *arg, const struct oom_load *load)
 			return -1;
 		}
 		return arg->nr_words == 2 ? find_loaded(arg) :
-		       check_prog_type(open_obj_pinned_any(file, BPF_OBJ_PROG));
+		       check_prog_type(open_obj_pinned_any(file, BPF_OBJ_PROG, NULL));
 	}
 
 	print = oom_quiet_libbpf();

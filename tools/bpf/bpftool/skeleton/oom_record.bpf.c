@@ -200,6 +200,25 @@ static __u64 usage_of(struct mem_cgroup___local *memcg)
 	return pages > 0 ? pages * page_size : 0;
 }
 
+/* As it is since 6.15, and as it was. */
+struct kernfs_node___new {
+	struct kernfs_node *__parent;
+} __attribute__((preserve_access_index));
+
+struct kernfs_node___old {
+	struct kernfs_node *parent;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
+{
+	struct kernfs_node___new *now = (void *)node;
+	struct kernfs_node___old *then = (void *)node;
+
+	if (bpf_core_field_exists(now->__parent))
+		return BPF_CORE_READ(now, __parent);
+	return BPF_CORE_READ(then, parent);
+}
+
 static void read_path(struct oom_decision *d, struct mem_cgroup___local *memcg)
 {
 	struct kernfs_node *node = BPF_CORE_READ(memcg, css.cgroup, kn);
@@ -212,7 +231,7 @@ static void read_path(struct oom_decision *d, struct mem_cgroup___local *memcg)
 					  BPF_CORE_READ(node, name));
 		if (BPF_CORE_READ(node, id) == d->scope_id)
 			d->scope_depth = depth - i;
-		node = BPF_CORE_READ(node, parent);
+		node = parent_of(node);
 	}
 }
 
