@@ -11,6 +11,7 @@
 #include <linux/bpf_oom_policy.h>
 #include <linux/memcontrol.h>
 #include <linux/oom.h>
+#include <linux/oom_policy_compat.h>
 #include <linux/sched/signal.h>
 #include <linux/workqueue.h>
 
