@@ -87,7 +87,8 @@ static int large_main(const void *arg, int ready_fd)
 	size_t at;
 	char *mem;
 
-	if (run_on(0, 1) || set_oom_score_adj(getpid(), 0) || cgroup_write(arg, "cgroup.procs", "0"))
+	if (run_on(0, 1) || set_oom_score_adj(getpid(), 0) ||
+	    cgroup_write(arg, "cgroup.procs", "0"))
 		return 1;
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
 	if (mem == MAP_FAILED)
