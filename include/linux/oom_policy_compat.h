@@ -7,12 +7,12 @@
 #ifndef _LINUX_OOM_POLICY_COMPAT_H
 #define _LINUX_OOM_POLICY_COMPAT_H
 
-#include <linux/version.h>
+#include <linux/btf.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+/* The module is built with this header for 7.3, too, which has dropped the word. */
+#ifdef KF_TRUSTED_ARGS
 
 #include <linux/bpf.h>
-#include <linux/btf.h>
 #include <linux/btf_ids.h>
 #include <linux/cgroup.h>
 #include <linux/memcontrol.h>
@@ -20,7 +20,7 @@
 #include <linux/slab.h>
 
 /* A link does not know its attach type; that of its program is the same. */
-#define bpf_link_init(link, link_type, ops, prog, attach_type)	\
+#define bpf_link_init(link, link_type, ops, prog, ...)	\
 	bpf_link_init(link, link_type, ops, prog)
 
 /* Flags of an mm are one word. */
@@ -36,7 +36,12 @@
 #define get_mm_counter_sum(mm, member)	get_mm_counter(mm, member)
 
 /* It adds up all of its reasons; the first is true of a leaf, and there are most of these. */
-#define cgroup_is_populated(cgrp)	((cgrp)->nr_populated_csets || cgroup_is_populated(cgrp))
+static inline bool oom_policy_is_populated(struct cgroup *cgrp)
+{
+	return cgrp->nr_populated_csets || cgroup_is_populated(cgrp);
+}
+
+#define cgroup_is_populated		oom_policy_is_populated
 
 /* The id of a memcg that is small and used again had the name of the cgroup's. */
 #define mem_cgroup_private_id(memcg)	mem_cgroup_id(memcg)
@@ -48,6 +53,6 @@
 	__BTF_ID_FLAGS(prefix, name, KF_TRUSTED_ARGS | (0 + __VA_ARGS__ + 0))
 #endif
 
-#endif /* 7.3 */
+#endif /* KF_TRUSTED_ARGS */
 
 #endif /* _LINUX_OOM_POLICY_COMPAT_H */

@@ -9,6 +9,6 @@
 #include "main.h"
 
 /* The file system bpf has no options for opening an object. */
-#define open_obj_pinned_any(path, type, opts)	open_obj_pinned_any(path, type)
+#define open_obj_pinned_any(path, type, ...)	open_obj_pinned_any(path, type)
 
 #endif
