@@ -40,7 +40,7 @@ struct cgroup {
 	__u16 subtree_ss_mask;
 };
 
-/* As kernels before 7.2 have it. */
+/* As 6.12 has it. */
 struct cgroup___6_12 {
 	int nr_populated_csets;
 };

@@ -51,7 +51,7 @@
 
 int bpf_oom_policy_kill(__u64 cgroup_id, __u64 flags) __ksym;
 
-/* Kernels before 7.0 do not have it. */
+/* 6.12 does not have it. */
 void bpf_mem_cgroup_flush_stats(struct mem_cgroup *memcg) __weak __ksym;
 
 int bpf_wq_init(struct bpf_wq *wq, void *p__map, unsigned int flags) __ksym;
@@ -59,7 +59,7 @@ int bpf_wq_start(struct bpf_wq *wq, unsigned int flags) __ksym;
 int bpf_wq_set_callback(struct bpf_wq *wq, int (*callback)(void *map, int *key, void *value),
 			unsigned int flags) __weak __ksym;
 
-/* As kernels before 7.0 call it. */
+/* As 6.12 calls it. */
 int bpf_wq_set_callback_impl(struct bpf_wq *wq,
 			     int (*callback)(void *map, int *key, void *value),
 			     unsigned int flags, void *aux) __weak __ksym;

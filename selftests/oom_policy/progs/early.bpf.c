@@ -19,7 +19,7 @@ extern int bpf_wq_set_callback(struct bpf_wq *wq,
 			       int (callback)(void *map, int *key, void *value),
 			       unsigned int flags) __weak __ksym;
 
-/* As kernels before 7.0 call it. */
+/* As 6.12 calls it. */
 extern int bpf_wq_set_callback_impl(struct bpf_wq *wq,
 				    int (callback)(void *map, int *key, void *value),
 				    unsigned int flags, void *aux__ign) __weak __ksym;
@@ -159,7 +159,7 @@ int with_page_tables(void *ctx)
 }
 
 /* Its memory is gone, and its files are not. */
-SEC("?tp_btf/sched_process_exit")
+SEC("?fentry/exit_files")
 int with_files(void *ctx)
 {
 	return hold();
