@@ -116,6 +116,19 @@ in_scope()
 	started=$!
 }
 
+# For a runtime that starts its containers itself: does a cgroup hold that much by now?
+holds() { [ "$(cat "$cgroups$1/memory.current")" -ge $(($2 << 20)) ]; }
+
+# A root file system for containers, as a tar: "tenant", and what that needs
+tenant_root()
+{
+	{
+		printf '%s\n' /usr/bin/perl /bin/sh /bin/cat
+		ldd /usr/bin/perl /bin/sh /bin/cat | grep -o '/[^ ]*' | grep -v ':$'
+		find /usr/lib/*/perl-base -type f
+	} | sort -u | tar -chf - -T - -C /mnt hold tenant 2>/dev/null
+}
+
 # The policy as the package configures it, and this test's own slice out of the way
 policy()
 {
