@@ -289,7 +289,8 @@ int BPF_PROG(oom_rec_done, u64 scope_id, u64 ns)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
+/* Its memory is gone by then; sched_process_exit of 7.3 comes before that. */
+SEC("fentry/exit_files")
 int BPF_PROG(oom_rec_exit, struct task_struct *task)
 {
 	struct oom_decision *d;
