@@ -72,7 +72,7 @@ int judge(struct bpf_oom_ctx *ctx)
 	case TAKE_HIGHEST_PID:
 		return ctx->pid_1 > ctx->pid_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
 	case TAKE_SMALLEST_SLOWLY:
-		bpf_loop(1 << 20, dawdle, NULL, 0);
+		bpf_loop(1 << 23, dawdle, NULL, 0);
 		break;
 	}
 	return ctx->usage_1 < ctx->usage_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;

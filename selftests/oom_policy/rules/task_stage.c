@@ -206,7 +206,7 @@ FIXTURE_VARIANT_ADD(task_stage, not_asked_where_memcgs_abstained) {
 FIXTURE_VARIANT_ADD(task_stage, over_budget_the_best_so_far) {
 	.tree = "A=0",
 	.task = { { "A", 16 }, { "A", 32 }, { "A", 24 }, { "A", 8 } },
-	.at = "", .mode = TAKE_SMALLEST_SLOWLY, .budget_us = 1000, .victim = 1,
+	.at = "", .mode = TAKE_SMALLEST_SLOWLY, .budget_us = 10000, .victim = 1,
 	.seen = BIT(1) | BIT(2) | BIT(3), .level = 1, .fallbacks = 1, .over_budget = 1,
 };
 
