@@ -30,6 +30,13 @@ static inline void says(struct __test_metadata *_metadata, const char *text)
 		TH_LOG("'%s' is not in '%s'", text, shell_output);
 }
 
+/* The last command has to have begun with that. */
+static inline void begins(struct __test_metadata *_metadata, const char *text)
+{
+	EXPECT_EQ(0, strncmp(shell_output, text, strlen(text)))
+		TH_LOG("'%s' does not begin with '%s'", shell_output, text);
+}
+
 /* It must not have said that. */
 static inline void says_not(struct __test_metadata *_metadata, const char *text)
 {

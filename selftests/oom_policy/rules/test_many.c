@@ -18,6 +18,7 @@
 
 #include "kselftest_harness.h"
 #include "policy.h"
+#include "rehearse.h"
 #include "progs/task_calls.h"
 #include "task_stage.skel.h"
 
@@ -25,8 +26,6 @@
 #define TREE	"A=1 B=0,2M C=2,2M D=0,4M E=-1 F=-1,2M A/x=0,2M A/y=-1,2M"
 #define NR_TOP		6
 #define NR_MANY		(256 * 1024)
-#define UNKNOWN_ID	0x10000000000
-#define NOWHERE		1	/* an address */
 
 struct many {
 	const void *data_in;
@@ -58,7 +57,7 @@ static int test_run(int prog_fd, struct many *many)
 			.repeat = many->repeat,
 		},
 	};
-	int err = oom_policy_bpf(BPF_PROG_TEST_RUN, &attr, sizeof(attr)) ? -errno : 0;
+	int err = prog_test_run(&attr);
 
 	many->retval = attr.test.retval;
 	return err;

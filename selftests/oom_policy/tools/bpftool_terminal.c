@@ -19,7 +19,7 @@
 
 #include "kselftest_harness.h"
 #include "policy.h"
-#include "shell.h"
+#include "says.h"
 
 #define POLICY		"/usr/lib/oom_policy/tenant_prio.bpf.o"
 #define NR_MANY		60
@@ -90,13 +90,6 @@ static int on_terminal(const char *command)
 	close(fd);
 	shell_output[len] = '\0';
 	return status < 0 ? -1 : WEXITSTATUS(status);
-}
-
-/* The last command has to have begun with that. */
-static void begins(struct __test_metadata *_metadata, const char *text)
-{
-	EXPECT_EQ(0, strncmp(shell_output, text, strlen(text)))
-		TH_LOG("'%s' does not begin with '%s'", shell_output, text);
 }
 
 static int make_named(const char *name)
