@@ -28,7 +28,8 @@ __u32 flip_after_kill;		/* once somebody was killed, prefer the others */
 __u32 abstain_level;		/* say ABSTAIN at this level */
 __u32 hog_pid;			/* whose OOM events count as waits */
 __u32 victims_wanted;		/* the hog may stop after that many victims ... */
-__u32 waits_wanted;		/* ... and that many waits */
+__u32 waits_wanted;		/* ... and that many waits, */
+__u32 waits_once_unmarked;	/* of which those before a victim left its mm are none */
 
 /* Read by a test. */
 __u32 sated;
@@ -141,6 +142,7 @@ int BPF_PROG(on_event, struct oom_control *oc)
 		return 0;
 
 	if (nr_victims && nr_victims == victims_before &&
+	    (nr_unmarked || !waits_once_unmarked) &&
 	    bpf_get_current_pid_tgid() >> 32 == hog_pid)
 		nr_waits++;
 	victims_before = nr_victims;

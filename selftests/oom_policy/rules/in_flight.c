@@ -9,7 +9,6 @@
  * kernel's wait, which the recorder must have seen before the tracer lets go.
  */
 #include <errno.h>
-#include <stdint.h>
 #include <sys/wait.h>
 #include <bpf/libbpf.h>
 
@@ -32,7 +31,7 @@ FIXTURE_VARIANT(in_flight)
 {
 	const char *tree;
 	bool waits;		/* the kernel must be seen to wait */
-	bool leader_gone;	/* wait until one thread has left the mm */
+	bool leader_gone;	/* ... when one thread has left the mm */
 	bool sysrq;		/* two sysrq-f instead of a shortage */
 	__u32 victims_wanted;
 	const char *victims;
@@ -87,7 +86,8 @@ FIXTURE_SETUP(in_flight)
 	ASSERT_NE(NULL, self->policy);
 	self->policy->bss->flip_after_kill = true;
 	self->policy->bss->victims_wanted = variant->victims_wanted;
-	self->policy->bss->waits_wanted = variant->waits ? UINT32_MAX : 0;
+	self->policy->bss->waits_wanted = variant->waits ? WAITS : 0;
+	self->policy->bss->waits_once_unmarked = variant->leader_gone;
 	self->link = attach_with(self->policy->progs.compare, "",
 				 .budget_us = NO_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
@@ -118,8 +118,6 @@ TEST_F_TIMEOUT(in_flight, victims, TEST_TIMEOUT_S)
 	held = wait_until(*self->holder.stopped);
 	if (variant->leader_gone)
 		gone = wait_until(policy->bss->nr_unmarked);
-	if (variant->waits)
-		policy->bss->waits_wanted = policy->bss->nr_waits + WAITS;
 	if (variant->sysrq)
 		ASSERT_EQ(0, policy_event(policy));
 	sated = wait_until(policy->bss->sated);
