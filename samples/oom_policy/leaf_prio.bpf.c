@@ -28,7 +28,7 @@
  *
  *	bpftool oom attach leaf_prio.bpf.o / map oom_priority pin /sys/fs/bpf/oom_priority
  *
- * What it has to do is in Documentation/bpf/prog_oom_policy.rst.
+ * What it has to do is in Documentation/bpf/prog_oom_policy_agents.rst.
  *
  * Limits:
  * - a cgroup that was made a moment ago has what the map says: nothing. tenant_prio
