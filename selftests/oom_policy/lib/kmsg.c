@@ -9,19 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kselftest.h"
 #include "helpers.h"
 #include "kmsg.h"
 
-int kmsg_open(void)
-{
-	const int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0 || lseek(fd, 0, SEEK_END) < 0) {
-		diag("reading /dev/kmsg: %m");
-		return -1;
-	}
-	return fd;
-}
+/* How many reports there are at most, and in what time: those of oom_kill_process(). */
+#define BURST		10
+#define INTERVAL_S	5
 
 /* The log writes bytes that are not fit for it, and backslashes, as \xNN. */
 static void unescape(char *text)
@@ -57,6 +51,37 @@ char *kmsg_line(int fd, char *record, size_t size)
 	text[strcspn(text, "\n")] = '\0';
 	unescape(text + 1);
 	return text + 1;
+}
+
+/* In seconds of the log's clock, which began a little before ours. */
+static long logged_at(const char *record)
+{
+	unsigned long long us;
+
+	return sscanf(record, "%*u,%*u,%llu", &us) == 1 ? us / 1000000 : 0;
+}
+
+int kmsg_open(void)
+{
+	const int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	long reported[BURST - NR_REPORTS + 1] = {};
+	char record[8192], *line;
+	size_t n = 0;
+
+	if (fd < 0) {
+		diag("reading /dev/kmsg: %m");
+		return -1;
+	}
+	while ((line = kmsg_line(fd, record, sizeof(record))))
+		if (strstr(line, "invoked oom-killer"))
+			reported[n++ % ARRAY_SIZE(reported)] = logged_at(record);
+	/* The oldest of them is where the next one would go. */
+	if (n >= ARRAY_SIZE(reported) &&
+	    !wait_until(now_s() > reported[n % ARRAY_SIZE(reported)] + INTERVAL_S)) {
+		diag("the clock stands still");
+		return -1;
+	}
+	return fd;
 }
 
 static char *next_record(int fd, char *record, size_t size)

@@ -5,7 +5,11 @@
 
 #include <stddef.h>
 
-/* What is logged from now on; -1 with the reason on stderr. */
+/*
+ * What is logged from now on; -1 with the reason on stderr. The kernel reports ten OOMs in
+ * five seconds: after as many it returns when there is room for NR_REPORTS.
+ */
+#define NR_REPORTS	5
 int kmsg_open(void);
 
 /* The text of the next record, as dmesg(1) shows it; NULL: none there. */
