@@ -22,17 +22,12 @@
 
 #include "reclaim_guard.h"
 #include "reclaim_guard.skel.h"
+#include "tool.h"
 
-#define CGROUP_ROOT	"/sys/fs/cgroup"
+#define MAX_MS		(3600 * 1000)
 #define DEFAULT_PIN	"/sys/fs/bpf/reclaim_guard"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-
-/* One sentence on stderr, and -1. */
-#define fail(fmt, ...) ({						\
-	fprintf(stderr, "reclaim_guard: " fmt "\n", ##__VA_ARGS__);	\
-	-1;								\
-})
 
 static const char *cgroup = "/", *pin_dir = DEFAULT_PIN;
 static struct guard_rule rule = { .stall_ms = 150, .window_ms = 1000, .pause_ms = 5000 };
@@ -63,21 +58,6 @@ static void usage(FILE *to)
 	      "  bpftool map dump pinned DIR/counts\n", to);
 }
 
-static int parse_ms(const char *what, const char *text, __u32 *ms)
-{
-	const unsigned long high = 3600 * 1000;
-	unsigned long value;
-	char *end;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || !value || value > high)
-		return fail("%s is a number of milliseconds from 1 to %lu, not '%s'", what, high,
-			    text);
-	*ms = value;
-	return 0;
-}
-
 static int parse_option(int c, const char *text)
 {
 	switch (c) {
@@ -88,11 +68,11 @@ static int parse_option(int c, const char *text)
 		pin_dir = text;
 		return 0;
 	case 's':
-		return parse_ms("stall", text, &rule.stall_ms);
+		return parse_ms("stall", text, 1, MAX_MS, &rule.stall_ms);
 	case 'w':
-		return parse_ms("window", text, &rule.window_ms);
+		return parse_ms("window", text, 1, MAX_MS, &rule.window_ms);
 	case 'p':
-		return parse_ms("pause", text, &rule.pause_ms);
+		return parse_ms("pause", text, 1, MAX_MS, &rule.pause_ms);
 	default:
 		fputs("Try 'reclaim_guard --help'.\n", stderr);
 		return -1;
@@ -125,34 +105,6 @@ static int parse_options(int argc, char **argv)
 	if (rule.stall_ms > rule.window_ms)
 		return fail("a stall of %u ms is never reached in a window of %u ms",
 			    rule.stall_ms, rule.window_ms);
-	return 0;
-}
-
-static int find_scope(void)
-{
-	union {
-		struct file_handle handle;
-		char room[sizeof(struct file_handle) + sizeof(__u64)];
-	} u = { .handle.handle_bytes = sizeof(__u64) };
-	char full[2 * PATH_MAX], real[PATH_MAX];
-	const char *path = cgroup, *c;
-	struct statfs fs;
-	int mount_id;
-
-	if (!*path)
-		return fail("a cgroup is missing: '/' is the whole machine");
-	if (!strncmp(path, CGROUP_ROOT, strlen(CGROUP_ROOT)))
-		path += strlen(CGROUP_ROOT);
-	snprintf(full, sizeof(full), CGROUP_ROOT "/%s", path);
-	if (statfs(full, &fs))
-		return fail("cannot open cgroup %s: %s", full, strerror(errno));
-	if (fs.f_type != CGROUP2_SUPER_MAGIC || !realpath(full, real) ||
-	    strncmp(real, CGROUP_ROOT, strlen(CGROUP_ROOT)) ||
-	    name_to_handle_at(AT_FDCWD, real, &u.handle, &mount_id, 0))
-		return fail("not a cgroup of cgroup v2: %s", full);
-	memcpy(&rule.scope_id, u.handle.f_handle, sizeof(rule.scope_id));
-	for (c = real + strlen(CGROUP_ROOT); *c; c++)
-		rule.scope_level += *c == '/';
 	return 0;
 }
 
@@ -233,10 +185,13 @@ static int make_dir(void)
 static int start(void)
 {
 	struct reclaim_guard *skel;
+	struct scope scope;
 	int err;
 
-	if (find_scope() || make_dir())
+	if (find_scope(cgroup, &scope) || make_dir())
 		return -1;
+	rule.scope_id = scope.id;
+	rule.scope_level = scope.level;
 	skel = reclaim_guard__open();
 	if (skel)
 		err = load_guard(skel) ?: pin_guard(skel);
