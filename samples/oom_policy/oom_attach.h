@@ -7,15 +7,10 @@
 #define SAMPLES_OOM_POLICY_OOM_ATTACH_H
 
 #include "oom_conf.h"
+#include "tool.h"
 
 struct bpf_object;
 struct bpf_program;
-
-/* One sentence on stderr, and -1. */
-#define fail(fmt, ...) ({						\
-	fprintf(stderr, "oom_rules: " fmt "\n", ##__VA_ARGS__);		\
-	-1;								\
-})
 
 /* A directory of bpffs. */
 extern const char *oom_pin_dir;

@@ -13,9 +13,11 @@
 #include <sys/sysinfo.h>
 
 #include "oom_conf.h"
+#include "tool.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define BLANKS		" \t\r\n"
+#define MAX_WORDS	(3 + MAX_CONDITIONS * 7)
 #define MAX_BUDGET_US	10000000
 #define MAX_GRACE_MS	60000
 
@@ -37,17 +39,15 @@ static int parse_priority(struct oom_conf *conf, int line, const char *text,
 			 LLONG_MIN, LLONG_MAX, text);
 }
 
-static int parse_number(struct oom_conf *conf, int line, const char *what, const char *text,
-			unsigned long high, __u32 *number)
+static int parse_limited(struct oom_conf *conf, int line, const char *what, const char *text,
+			 unsigned long high, __u32 *number)
 {
 	unsigned long value;
-	char *end;
 
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	*number = value;
-	if (*text >= '0' && *text <= '9' && !*end && !errno && value <= high)
+	if (!parse_number(text, high, &value)) {
+		*number = value;
 		return 0;
+	}
 	return conf_fail(conf, line, "%s is a number from 0 to %lu, not '%s'", what, high, text);
 }
 
@@ -181,34 +181,35 @@ static int parse_flags(struct oom_conf *conf, int line, char **words)
 
 static int parse_budget(struct oom_conf *conf, int line, char **words)
 {
-	return parse_number(conf, line, "a budget, in microseconds,", words[1], MAX_BUDGET_US,
-			    &conf->budget_us);
+	return parse_limited(conf, line, "a budget, in microseconds,", words[1], MAX_BUDGET_US,
+			     &conf->budget_us);
 }
 
 static int parse_grace(struct oom_conf *conf, int line, char **words)
 {
-	return parse_number(conf, line, "a grace, in milliseconds,", words[1], MAX_GRACE_MS,
-			    &conf->grace_ms);
+	return parse_limited(conf, line, "a grace, in milliseconds,", words[1], MAX_GRACE_MS,
+			     &conf->grace_ms);
 }
 
 /* Of the machine's memory and swap. */
 static int parse_floor(struct oom_conf *conf, int line, char **words)
 {
 	struct sysinfo info;
-	double share;
-	char *end;
+	double percent;
 
-	share = strtod(words[1], &end);
-	if (end == words[1] || strcmp(end, "%") || !(share >= 0 && share <= 100))
+	if (parse_share(words[1], &percent))
 		return conf_fail(conf, line, "a floor is from 0%% to 100%%, not '%s'", words[1]);
 	if (sysinfo(&info))
 		return conf_fail(conf, line, "how much memory there is cannot be told: %s",
 				 strerror(errno));
-	conf->floor = share / 100 * (info.totalram + info.totalswap) * info.mem_unit;
+	conf->floor = percent / 100 * (info.totalram + info.totalswap) * info.mem_unit;
 	return 0;
 }
 
-/* @line: where the line of one that may be there once is kept. */
+/*
+ * @nr_words: 0: any number
+ * @line: where the line of one that may be there once is kept
+ */
 static const struct statement {
 	const char *name;
 	const char *words;
@@ -221,6 +222,7 @@ static const struct statement {
 	{ "xattr", "NAME PRIORITY", 3, parse_xattr, 0 },
 	{ "class", "NAME PRIORITY", 3, parse_class, 0 },
 	{ "label", "KEY=VALUE PRIORITY", 3, parse_label, 0 },
+	{ "early", "PATH when CONDITION [and CONDITION ...]", 0, oom_early_parse, 0 },
 	{ "pods", "FILE", 2, parse_pods, offsetof(struct oom_conf, pods_line) },
 	{ "policy", "FILE", 2, parse_policy, offsetof(struct oom_conf, policy_line) },
 	{ "cgroup", "PATH", 2, parse_cgroup, offsetof(struct oom_conf, cgroup_line) },
@@ -242,7 +244,7 @@ static int parse_statement(struct oom_conf *conf, int line, char **words, int nr
 		return conf_fail(conf, line, "what is '%s'? oom-policy.conf(5) has the words",
 				 words[0]);
 	statement = &statements[i];
-	if (nr != statement->nr_words)
+	if (statement->nr_words && nr != statement->nr_words)
 		return conf_fail(conf, line, "%s is followed by %s", statement->name,
 				 statement->words);
 	if (statement->line) {
@@ -257,10 +259,10 @@ static int parse_statement(struct oom_conf *conf, int line, char **words, int nr
 
 static int parse_line(struct oom_conf *conf, int line, char *text)
 {
-	char *words[4], *saved = NULL, *word;
+	char *words[MAX_WORDS + 1] = {}, *saved = NULL, *word;
 	int nr = 0;
 
-	for (word = strtok_r(text, BLANKS, &saved); word && *word != '#' && nr < 4;
+	for (word = strtok_r(text, BLANKS, &saved); word && *word != '#' && nr < MAX_WORDS;
 	     word = strtok_r(NULL, BLANKS, &saved))
 		words[nr++] = word;
 	return nr ? parse_statement(conf, line, words, nr) : 0;
@@ -317,6 +319,8 @@ void oom_conf_free(struct oom_conf *conf)
 		free(conf->classes[i].name);
 		free(conf->classes[i].label);
 	}
+	for (i = 0; i < conf->nr_early; i++)
+		free(conf->early[i].cgroup);
 	free(conf->policy);
 	free(conf->cgroup);
 	free(conf->pods_file);
@@ -333,7 +337,7 @@ struct oom_conf *oom_conf_read(const char *file, bool quiet)
 	}
 	conf->file = file;
 	conf->quiet = quiet;
-	if (!parse_file(conf) && (!conf->pods_line || !oom_pods_read(conf)))
+	if (!parse_file(conf))
 		return conf;
 	oom_conf_free(conf);
 	return NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * /etc/oom-policy.conf, read and checked: oom_conf.c. The pods that it refers to:
- * oom_pods.c. Both say on stderr what is wrong, with file and line, and give -1.
+ * /etc/oom-policy.conf, read and checked: oom_conf.c, and oom_early.c for the lines
+ * "early". The pods that it refers to: oom_pods.c. All of them say on stderr what is
+ * wrong, with file and line, and give -1.
  */
 #ifndef SAMPLES_OOM_POLICY_OOM_CONF_H
 #define SAMPLES_OOM_POLICY_OOM_CONF_H
@@ -25,6 +26,8 @@ static inline long bpf_loop(__u32 nr, void *step, void *ctx, __u64 flags)
 #define OOM_CONF	"/etc/oom-policy.conf"
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 #define MAX_CLASSES	64
+#define MAX_EARLY	16
+#define MAX_CONDITIONS	8
 
 /* A line "class" or "label": which pods it is about. */
 struct oom_class {
@@ -36,6 +39,28 @@ struct oom_class {
 struct oom_pod {
 	struct oom_value value;
 	char name[POD_SIZE];
+};
+
+enum oom_measure {
+	OOM_PRESSURE_SOME,
+	OOM_PRESSURE_FULL,
+	OOM_FREE,
+	OOM_SWAP,
+};
+
+/* Pressure has to be above, and what is free below, in each second of so long. */
+struct oom_condition {
+	enum oom_measure measure;
+	double percent;
+	unsigned int for_ms;
+};
+
+/* A line "early": when to kill below a cgroup while there still is some memory. */
+struct oom_early {
+	int line;
+	char *cgroup;
+	int nr;
+	struct oom_condition conditions[MAX_CONDITIONS];
 };
 
 /* The line of an option is 0 if it is not there. */
@@ -52,6 +77,8 @@ struct oom_conf {
 	int nr_rules;
 	struct oom_class classes[MAX_CLASSES];
 	int nr_classes;
+	struct oom_early early[MAX_EARLY];
+	int nr_early;
 	struct oom_pod pods[2 * MAX_PODS];
 	int nr_pods;
 };
@@ -67,7 +94,7 @@ struct oom_conf {
 })
 
 /*
- * oom_conf_read() - a configuration, and the pods that it names
+ * oom_conf_read() - a configuration, without the pods that it names
  * @file: its name
  * @quiet: say nothing
  *
@@ -97,6 +124,12 @@ const struct oom_value *oom_conf_find(const struct oom_conf *conf, const char *p
  */
 int oom_walk(const char *root, const struct oom_conf *was, const struct oom_conf *is);
 void oom_value_text(const struct oom_value *value, char *text, size_t size);
+
+/* oom_early_parse() - a line "early": @words up to a NULL */
+int oom_early_parse(struct oom_conf *conf, int line, char **words);
+
+/* oom_condition_text() - as in the file */
+void oom_condition_text(const struct oom_condition *condition, char *text, size_t size);
 
 /* oom_pods_read() - fill in @conf->pods from @conf->pods_file; 0, or -1 if told why. */
 int oom_pods_read(struct oom_conf *conf);

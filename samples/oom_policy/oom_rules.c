@@ -78,6 +78,16 @@ static const char *saved_conf(void)
 	return path;
 }
 
+static struct oom_conf *read_conf(const char *file, bool quiet)
+{
+	struct oom_conf *conf = oom_conf_read(file, quiet);
+
+	if (!conf || !conf->pods_line || !oom_pods_read(conf))
+		return conf;
+	oom_conf_free(conf);
+	return NULL;
+}
+
 /* Until the descriptor is closed. */
 static int lock(void)
 {
@@ -93,19 +103,10 @@ static int lock(void)
 
 static int check_cgroup_root(void)
 {
-	union {
-		struct file_handle handle;
-		char room[sizeof(struct file_handle) + sizeof(__u64)];
-	} u = { .handle.handle_bytes = sizeof(__u64) };
-	struct statfs fs;
-	int mount_id;
 	__u64 id;
 
-	if (statfs(CGROUP_ROOT, &fs) || fs.f_type != CGROUP2_SUPER_MAGIC)
+	if (cgroup_id(CGROUP_ROOT, &id))
 		return fail("cgroup v2 is not mounted at %s", CGROUP_ROOT);
-	if (name_to_handle_at(AT_FDCWD, CGROUP_ROOT, &u.handle, &mount_id, 0))
-		return fail("cannot tell the id of %s: %s", CGROUP_ROOT, strerror(errno));
-	memcpy(&id, u.handle.f_handle, sizeof(id));
 	if (id != 1)
 		return fail("%s is not the root of this machine: run this where that is mounted",
 			    CGROUP_ROOT);
@@ -228,13 +229,13 @@ static int apply(void)
 	struct oom_conf *old_conf = NULL;
 	int lock_fd, err = -1;
 
-	new_conf = oom_conf_read(conf_file, false);
+	new_conf = read_conf(conf_file, false);
 	if (!new_conf)
 		return -1;
 	lock_fd = check_cgroup_root() ? -1 : lock();
 	if (lock_fd >= 0) {
 		if (!access(saved_conf(), F_OK))
-			old_conf = oom_conf_read(saved_conf(), true);
+			old_conf = read_conf(saved_conf(), true);
 		err = put_all(old_conf);
 		close(lock_fd);
 	}
@@ -266,7 +267,7 @@ static int check(char **paths, int nr)
 	char text[32];
 	int i;
 
-	new_conf = oom_conf_read(conf_file, false);
+	new_conf = read_conf(conf_file, false);
 	if (!new_conf)
 		return -1;
 	for (i = 0; i < nr; i++) {
@@ -278,8 +279,8 @@ static int check(char **paths, int nr)
 			printf("%s: no line is about it\n", paths[i]);
 	}
 	if (!nr)
-		printf("%s: %d rules, %d pods\n", conf_file, new_conf->nr_rules,
-		       new_conf->nr_pods / 2);
+		printf("%s: %d rules, %d pods, %d early kills\n", conf_file, new_conf->nr_rules,
+		       new_conf->nr_pods / 2, new_conf->nr_early);
 	oom_conf_free(new_conf);
 	return 0;
 }
@@ -333,7 +334,7 @@ static int watch(void)
 	int fd, err;
 
 	for (;;) {
-		conf = oom_conf_read(conf_file, false);
+		conf = read_conf(conf_file, false);
 		if (conf) {
 			free(pods_file);
 			pods_file = conf->pods_file ? strdup(conf->pods_file) : NULL;

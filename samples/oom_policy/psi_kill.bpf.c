@@ -11,7 +11,7 @@
 
 int bpf_oom_policy_kill(__u64 cgroup_id, __u64 flags) __ksym;
 
-/* Set by the monitor. */
+/* Set by the monitor, before each kill. */
 __u64 scope_id;
 
 SEC("syscall")

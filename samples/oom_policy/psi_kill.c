@@ -22,8 +22,13 @@
  * What it says comes after the kill, since writing may have to wait for memory.
  * With --dry-run it rehearses the attached policy instead: that takes memory.
  *
+ * One trigger for one scope are its options. With --rules it goes by the lines "early"
+ * of oom-policy.conf(5): several scopes, each with several conditions that have to hold
+ * for some time. early.c measures them, beginning with the kernel's wake-up.
+ *
  * Limits:
- * - one trigger, one scope: run one for each tenant with a limit;
+ * - a cgroup has to be there when the monitor starts, and the rules are read then;
+ * - a pause is one for all scopes;
  * - a victim that is still dying, or the grace of a policy, puts the kill off until
  *   the pressure has built up once more;
  * - the kernel writes its report before it kills: a slow console holds up the kill,
@@ -37,7 +42,6 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -49,7 +53,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,19 +61,15 @@
 #include <bpf/libbpf.h>
 
 #include "cgroup_path.h"
+#include "early.h"
 #include "prekill.h"
 #include "psi_kill.skel.h"
-
-#define MACHINE_PSI	"/proc/pressure/memory"
-
-/* One sentence on stderr, and -1. */
-#define fail(fmt, ...) ({						\
-	fprintf(stderr, "psi_kill: " fmt "\n", ##__VA_ARGS__);		\
-	-1;								\
-})
+#include "tool.h"
 
 static struct {
+	const char *rules;
 	const char *cgroup;
+	bool one_trigger;	/* options that rules bring themselves */
 	bool full;
 	bool dry_run;
 	unsigned int threshold_ms;
@@ -84,20 +83,29 @@ static struct {
 	.prekill_ms = 1000,
 };
 
-struct monitor {
-	char path[PATH_MAX];	/* of the scope, from the root of cgroup v2 on */
-	__u64 scope_id;
-	int psi_fd;
-	int signal_fd;
-	int kill_fd;		/* the program that kills */
-	int policy_fd;		/* the one that rules the scope, if it is asked before */
+struct rule {
+	struct early early;
+	char where[PATH_MAX + 16];	/* " by FILE:LINE", if it is from a file */
+	int policy_fd;			/* the one that rules the scope, if it is asked before */
+	unsigned int told;		/* by a dry run: how far the conditions were */
+	bool is_told;
 };
+
+static struct monitor {
+	struct rule rules[MAX_EARLY];
+	int nr_rules;
+	int signal_fd;
+	int kill_fd;			/* the program that kills */
+	__u64 *scope_id;		/* what it is told */
+} monitor;
 
 static void usage(FILE *to)
 {
 	fputs("Usage: psi_kill [--cgroup PATH] [--full] [--threshold MS] [--window MS]\n"
 	      "                [--pause MS] [--prekill HOOK ...] [--prekill-timeout MS]\n"
 	      "                [--dry-run]\n"
+	      "       psi_kill --rules FILE [--pause MS] [--prekill HOOK ...]\n"
+	      "                [--prekill-timeout MS] [--dry-run]\n"
 	      "\n"
 	      "Have a victim killed when tasks have waited too long for memory. The kernel\n"
 	      "chooses it by the OOM policies that are attached.\n"
@@ -107,31 +115,19 @@ static void usage(FILE *to)
 	      "  --full           count the time in which all tasks waited, not only some\n"
 	      "  --threshold MS   so much waiting is too much (default: 150) ...\n"
 	      "  --window MS      ... in this time, 500 to 10000 (default: 1000)\n"
+	      "  --rules FILE     when to kill, and where, say the lines \"early\" of this file, as\n"
+	      "                   oom-policy.conf(5) describes them\n"
 	      "  --pause MS       after a kill, wait this long (default: 5000)\n"
 	      "  --prekill HOOK   before a kill run this program with the victim's cgroup as its\n"
 	      "                   argument; a directory: tell all of its sockets by varlink, as\n"
 	      "                   systemd-oomd does those of /run/systemd/oomd.prekill.hook\n"
 	      "  --prekill-timeout MS  so long do all hooks have together (default: 1000)\n"
-	      "  --dry-run        tell who would be killed, and kill nobody\n"
+	      "  --dry-run        tell when who would be killed, and kill nobody; with rules, also\n"
+	      "                   what is missing when they begin to apply\n"
 	      "  --help           show this text\n"
 	      "\n"
 	      "PATH is relative to the root of cgroup v2 (prod/db) or absolute below it\n"
 	      "(/sys/fs/cgroup/prod/db). Ends with SIGTERM or ^C.\n", to);
-}
-
-static int parse_ms(const char *what, const char *text, unsigned int low, unsigned int high,
-		    unsigned int *ms)
-{
-	unsigned long value;
-	char *end;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || value < low || value > high)
-		return fail("%s is a number of milliseconds from %u to %u, not '%s'", what, low,
-			    high, text);
-	*ms = value;
-	return 0;
 }
 
 static int add_hook(const char *file)
@@ -148,7 +144,11 @@ static int add_hook(const char *file)
 
 static int parse_option(int c, const char *text)
 {
+	option.one_trigger |= !!strchr("cftw", c);
 	switch (c) {
+	case 'r':
+		option.rules = text;
+		return 0;
 	case 'c':
 		option.cgroup = text;
 		return 0;
@@ -177,6 +177,7 @@ static int parse_option(int c, const char *text)
 static int parse_options(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "rules", required_argument, NULL, 'r' },
 		{ "cgroup", required_argument, NULL, 'c' },
 		{ "full", no_argument, NULL, 'f' },
 		{ "threshold", required_argument, NULL, 't' },
@@ -200,87 +201,26 @@ static int parse_options(int argc, char **argv)
 	}
 	if (optind < argc)
 		return fail("what is '%s'? There are options only", argv[optind]);
+	if (option.rules && option.one_trigger)
+		return fail("rules are without --cgroup, --full, --threshold and --window");
 	if (option.threshold_ms > option.window_ms)
 		return fail("a threshold of %u ms is never reached in a window of %u ms",
 			    option.threshold_ms, option.window_ms);
 	return 0;
 }
 
-static int get_cgroup_id(const char *full, __u64 *id)
+static int load_kill(void)
 {
-	union {
-		struct file_handle handle;
-		char room[sizeof(struct file_handle) + sizeof(*id)];
-	} u = { .handle.handle_bytes = sizeof(*id) };
-	struct statfs fs;
-	int mount_id;
+	struct psi_kill *skel = psi_kill__open_and_load();
 
-	if (statfs(full, &fs))
-		return fail("cannot open cgroup %s: %s", full, strerror(errno));
-	if (fs.f_type != CGROUP2_SUPER_MAGIC ||
-	    name_to_handle_at(AT_FDCWD, full, &u.handle, &mount_id, 0))
-		return fail("not a cgroup of cgroup v2: %s", full);
-	memcpy(id, u.handle.f_handle, sizeof(*id));
-	return 0;
-}
-
-/* monitor->path begins with a slash and does not end with one, but for the root's. */
-static int find_scope(struct monitor *monitor)
-{
-	const char *path = option.cgroup;
-	char full[2 * PATH_MAX];
-	size_t len;
-
-	if (!*path)
-		return fail("a cgroup is missing: '/' is the whole machine");
-	if (!strncmp(path, CGROUP_ROOT, strlen(CGROUP_ROOT)))
-		path += strlen(CGROUP_ROOT);
-	path += strspn(path, "/");
-	if (strlen(path) + 2 > sizeof(monitor->path))
-		return fail("path too long: '%s'", path);
-	len = sprintf(monitor->path, "/%s", path);
-	while (len > 1 && monitor->path[len - 1] == '/')
-		monitor->path[--len] = '\0';
-
-	snprintf(full, sizeof(full), CGROUP_ROOT "%s", monitor->path);
-	return get_cgroup_id(full, &monitor->scope_id);
-}
-
-static int set_trigger(struct monitor *monitor)
-{
-	const bool machine = !strcmp(monitor->path, "/");
-	char file[2 * PATH_MAX], text[64];
-	int len;
-
-	snprintf(file, sizeof(file), machine ? MACHINE_PSI : CGROUP_ROOT "%s/memory.pressure",
-		 monitor->path);
-	monitor->psi_fd = open(file, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (monitor->psi_fd < 0)
-		return fail("cannot open %s: %s%s", file, strerror(errno), errno == ENOENT ?
-			    "; it takes CONFIG_PSI and, on some kernels, psi=1" : "");
-	len = snprintf(text, sizeof(text), "%s %u %u", option.full ? "full" : "some",
-		       1000 * option.threshold_ms, 1000 * option.window_ms);
-	if (write(monitor->psi_fd, text, len + 1) < 0)
-		return fail("%s takes no trigger '%s': %s", file, text, strerror(errno));
-	return 0;
-}
-
-static int load_kill(struct monitor *monitor)
-{
-	struct psi_kill *skel = psi_kill__open();
-	int err;
-
-	if (!skel)
-		return fail("cannot open the program: %s", strerror(errno));
-	skel->bss->scope_id = monitor->scope_id;
-	err = psi_kill__load(skel);
-	if (err == -EPERM || err == -EACCES)
+	if (!skel && (errno == EPERM || errno == EACCES))
 		return fail("no permission to load the program: it takes CAP_SYS_ADMIN");
-	if (err)
+	if (!skel)
 		return fail("the kernel has no OOM policies, or refuses the program: %s",
-			    strerror(-err));
+			    strerror(errno));
 	/* It stays until the end. */
-	monitor->kill_fd = bpf_program__fd(skel->progs.kill_one);
+	monitor.kill_fd = bpf_program__fd(skel->progs.kill_one);
+	monitor.scope_id = &skel->bss->scope_id;
 	return 0;
 }
 
@@ -308,15 +248,15 @@ static int policy_at(__u64 cgroup_id)
 }
 
 /* The nearest one at or above the scope. It may change while we watch. */
-static int find_policy(const struct monitor *monitor)
+static int find_policy(const struct scope *scope)
 {
 	char full[2 * PATH_MAX], *slash;
 	int fd = -1;
 	__u64 id;
 
-	snprintf(full, sizeof(full), CGROUP_ROOT "%s", monitor->path);
+	snprintf(full, sizeof(full), CGROUP_ROOT "%s", scope->path);
 	while (fd < 0 && strlen(full) >= strlen(CGROUP_ROOT)) {
-		if (get_cgroup_id(full, &id))
+		if (cgroup_id(full, &id))
 			return -1;
 		fd = policy_at(id);
 		slash = strrchr(full, '/');
@@ -373,42 +313,83 @@ static int tell_ready(void)
 }
 
 /* 0: @out has the victim as candidate 1; else -errno. */
-static int rehearse(const struct monitor *monitor, struct bpf_oom_ctx *out)
+static int rehearse(const struct rule *rule, struct bpf_oom_ctx *out)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_OOM_SELECT);
-	struct bpf_oom_ctx in = { .cgroup_id_1 = monitor->scope_id };
+	struct bpf_oom_ctx in = { .cgroup_id_1 = rule->early.scope.id };
 
 	opts.ctx_in = &in;
 	opts.ctx_size_in = sizeof(in);
 	opts.ctx_out = out;
 	opts.ctx_size_out = sizeof(*out);
-	return bpf_prog_test_run_opts(monitor->policy_fd, &opts) ?: (int)opts.retval;
+	return bpf_prog_test_run_opts(rule->policy_fd, &opts) ?: (int)opts.retval;
 }
 
-static void tell_rehearsal(const struct monitor *monitor)
+static void tell_rehearsal(const struct rule *rule)
 {
 	struct bpf_oom_ctx victim = {};
 	char path[PATH_MAX];
-	const int err = rehearse(monitor, &victim);
+	const int err = rehearse(rule, &victim);
 
 	if (err)
-		printf("dry run: nobody would be killed: %s\n", strerror(-err));
+		printf("dry run: nobody would be killed%s: %s\n", rule->where, strerror(-err));
 	else
-		printf("dry run: process %u of %s would be killed\n", victim.pid_1,
-		       path_of(victim.cgroup_id_1, path, sizeof(path)));
+		printf("dry run: process %u of %s would be killed%s\n", victim.pid_1,
+		       path_of(victim.cgroup_id_1, path, sizeof(path)), rule->where);
 	if (!err && option.nr_prekill)
 		printf("dry run: hooks would be told before, and have %u ms\n",
 		       option.prekill_ms);
 }
 
-/* Whoever would die as things are; without a policy hooks are told of the scope. */
-static void tell_hooks(const struct monitor *monitor)
+/* "pressure full above 40% for 10s (it is 3.1%)" */
+static void tell_missing(const struct early_condition *c, long now_ms)
 {
-	struct bpf_oom_ctx victim = { .cgroup_id_1 = monitor->scope_id };
+	char text[96];
+
+	oom_condition_text(&c->is, text, sizeof(text));
+	if (c->holds)
+		printf("%s (for %.1f s so far)", text, (now_ms - c->since_ms) / 1000.0);
+	else
+		printf("%s (it is %.1f%%)", text, c->value);
+}
+
+/* What of a rule is missing, whenever that is something else than before. */
+static void tell_state(struct rule *rule, unsigned int state, long now_ms)
+{
+	const struct early *early = &rule->early;
+	const time_t now = time(NULL);
+	const char *sep = ": missing ";
+	char clock[32] = "";
+	struct tm tm;
+	int n;
+
+	if (!*rule->where || (rule->is_told && state == rule->told))
+		return;
+	rule->told = state;
+	rule->is_told = true;
+	if (localtime_r(&now, &tm))
+		strftime(clock, sizeof(clock), "%F %T", &tm);
+	printf("dry run: %s%s", clock, rule->where);
+	if (early_met(early, state))
+		printf(": all conditions hold");
+	for (n = 0; n < early->nr; n++) {
+		if (state & EARLY_MET(n))
+			continue;
+		fputs(sep, stdout);
+		tell_missing(&early->conditions[n], now_ms);
+		sep = ", ";
+	}
+	putchar('\n');
+}
+
+/* Whoever would die as things are; without a policy hooks are told of the scope. */
+static void tell_hooks(const struct rule *rule)
+{
+	struct bpf_oom_ctx victim = { .cgroup_id_1 = rule->early.scope.id };
 	char path[PATH_MAX];
 	int late;
 
-	if (monitor->policy_fd >= 0 && rehearse(monitor, &victim))
+	if (rule->policy_fd >= 0 && rehearse(rule, &victim))
 		return;
 	late = prekill_run(option.prekill, option.nr_prekill,
 			   path_of(victim.cgroup_id_1, path, sizeof(path)), option.prekill_ms);
@@ -418,41 +399,45 @@ static void tell_hooks(const struct monitor *monitor)
 }
 
 /* True if the monitor is to pause. */
-static bool tell_kill(const struct monitor *monitor, int err)
+static bool tell_kill(const struct rule *rule, int err)
 {
+	const char *path = rule->early.scope.path;
+
 	switch (err) {
 	case 0:
-		printf("killed a victim below %s; who, the kernel's log says\n", monitor->path);
+		printf("killed a victim below %s%s; who, the kernel's log says\n", path,
+		       rule->where);
 		return true;
 	case -EAGAIN:
-		printf("nobody killed below %s: a victim is still dying\n", monitor->path);
+		printf("nobody killed below %s: a victim is still dying\n", path);
 		return false;
 	case -ESRCH:
-		printf("nobody killed below %s: there is nobody to kill\n", monitor->path);
+		printf("nobody killed below %s: there is nobody to kill\n", path);
 		return true;
 	case -EPERM:
-		printf("nobody killed below %s: it takes CAP_SYS_ADMIN\n", monitor->path);
+		printf("nobody killed below %s: it takes CAP_SYS_ADMIN\n", path);
 		return true;
 	default:
-		printf("nobody killed below %s: %s\n", monitor->path, strerror(-err));
+		printf("nobody killed below %s: %s\n", path, strerror(-err));
 		return true;
 	}
 }
 
 /* Without hooks nothing comes between this and the system call. */
-static bool act(const struct monitor *monitor)
+static bool act(const struct rule *rule)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	int err;
 
 	if (option.dry_run) {
-		tell_rehearsal(monitor);
+		tell_rehearsal(rule);
 		return true;
 	}
 	if (option.nr_prekill)
-		tell_hooks(monitor);
-	err = bpf_prog_test_run_opts(monitor->kill_fd, &opts);
-	return tell_kill(monitor, err ?: (int)opts.retval);
+		tell_hooks(rule);
+	*monitor.scope_id = rule->early.scope.id;
+	err = bpf_prog_test_run_opts(monitor.kill_fd, &opts);
+	return tell_kill(rule, err ?: (int)opts.retval);
 }
 
 static long now_ms(void)
@@ -463,38 +448,204 @@ static long now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* What the trigger tells during a pause does not count. */
-static int watch(const struct monitor *monitor)
+/* True if the monitor is to pause. */
+static bool look(struct rule *rule, long now)
 {
-	struct pollfd fds[] = {
-		{ .fd = monitor->signal_fd, .events = POLLIN },
-		{ .fd = monitor->psi_fd, .events = POLLPRI },
-	};
-	long pause_end = 0, left;
-	bool paused = false;
+	const unsigned int state = early_look(&rule->early, now);
+	bool pause;
 
-	for (;;) {
-		left = paused ? pause_end - now_ms() : -1;
-		if (poll(fds, paused ? 1 : 2, paused && left < 0 ? 0 : left) < 0)
-			return fail("cannot wait for the trigger: %s", strerror(errno));
-		if (fds[0].revents)
-			return 0;
-		if (paused) {
-			paused = now_ms() < pause_end;
-			if (!paused)
-				poll(&fds[1], 1, 0);
-		} else if (fds[1].revents & POLLERR) {
-			return fail("%s is gone", monitor->path);
-		} else if (act(monitor)) {
-			paused = true;
-			pause_end = now_ms() + option.pause_ms;
+	if (option.dry_run)
+		tell_state(rule, state, now);
+	if (!early_met(&rule->early, state))
+		return false;
+	pause = act(rule);
+	early_reset(&rule->early);
+	return pause;
+}
+
+/* Which rule's trigger each descriptor is; the first is for signals. */
+struct triggers {
+	struct pollfd fds[1 + MAX_EARLY * MAX_CONDITIONS];
+	struct rule *rule[1 + MAX_EARLY * MAX_CONDITIONS];
+	struct early_condition *condition[1 + MAX_EARLY * MAX_CONDITIONS];
+	int nr;
+};
+
+static void find_triggers(struct triggers *t)
+{
+	struct early *early;
+	int i, n;
+
+	t->fds[0] = (struct pollfd) { .fd = monitor.signal_fd, .events = POLLIN };
+	t->nr = 1;
+	for (i = 0; i < monitor.nr_rules; i++) {
+		early = &monitor.rules[i].early;
+		for (n = 0; n < early->nr; n++) {
+			if (early->conditions[n].fd < 0)
+				continue;
+			t->fds[t->nr] = (struct pollfd) {
+				.fd = early->conditions[n].fd, .events = POLLPRI,
+			};
+			t->rule[t->nr] = &monitor.rules[i];
+			t->condition[t->nr++] = &early->conditions[n];
 		}
 	}
 }
 
-static int start(struct monitor *monitor)
+/* -1 if no cgroup is left. */
+static int heed_triggers(struct triggers *t, long now)
+{
+	struct early *early;
+	int i, left = 0;
+
+	for (i = 1; i < t->nr; i++) {
+		early = &t->rule[i]->early;
+		if (t->fds[i].fd >= 0 && t->fds[i].revents & POLLERR) {
+			t->fds[i].fd = -1;
+			if (!early->gone)
+				fail("%s is gone", early->scope.path);
+			early->gone = true;
+			early_reset(early);
+		} else if (t->fds[i].fd >= 0 && t->fds[i].revents) {
+			early_wake(early, t->condition[i], now);
+		}
+		left += !early->gone;
+	}
+	return left ? 0 : -1;
+}
+
+/* When the next rule is to be looked at; -1: when a trigger says so. */
+static long time_left(long now)
+{
+	const struct early *early;
+	long left = -1, until;
+	int i;
+
+	for (i = 0; i < monitor.nr_rules; i++) {
+		early = &monitor.rules[i].early;
+		until = early->next_ms > now ? early->next_ms - now : 0;
+		if (early->awake && (left < 0 || until < left))
+			left = until;
+	}
+	return left;
+}
+
+/* True if the monitor is to pause, in which nothing counts for any rule. */
+static bool look_at_all(long now)
+{
+	struct early *early;
+	bool pause = false;
+	int i;
+
+	for (i = 0; i < monitor.nr_rules && !pause; i++) {
+		early = &monitor.rules[i].early;
+		pause = early->awake && early->next_ms <= now && look(&monitor.rules[i], now);
+	}
+	for (i = 0; i < monitor.nr_rules && pause; i++)
+		early_reset(&monitor.rules[i].early);
+	return pause;
+}
+
+/* What triggers tell during a pause does not count. */
+static int watch(void)
+{
+	static struct triggers t;
+	long pause_end = 0, left;
+	bool paused = false;
+
+	find_triggers(&t);
+	for (;;) {
+		left = paused ? pause_end - now_ms() : time_left(now_ms());
+		if (poll(t.fds, paused ? 1 : t.nr, paused && left < 0 ? 0 : left) < 0)
+			return fail("cannot wait for the trigger: %s", strerror(errno));
+		if (t.fds[0].revents)
+			return 0;
+		if (paused) {
+			paused = now_ms() < pause_end;
+			if (!paused)
+				poll(&t.fds[1], t.nr - 1, 0);
+			continue;
+		}
+		if (heed_triggers(&t, now_ms()))
+			return -1;
+		paused = look_at_all(now_ms());
+		if (paused)
+			pause_end = now_ms() + option.pause_ms;
+	}
+}
+
+static int read_rules(void)
+{
+	struct oom_conf *conf = oom_conf_read(option.rules, false);
+	const struct oom_early *from;
+	struct rule *rule;
+	int i, n, err = 0;
+
+	if (!conf)
+		return -1;
+	if (!conf->nr_early)
+		err = fail("%s has no line 'early'", option.rules);
+	for (i = 0; i < conf->nr_early && !err; i++) {
+		from = &conf->early[i];
+		rule = &monitor.rules[monitor.nr_rules++];
+		err = find_scope(from->cgroup, &rule->early.scope);
+		if (err)
+			fail("it is named in %s:%d", option.rules, from->line);
+		snprintf(rule->where, sizeof(rule->where), " by %s:%d", option.rules, from->line);
+		rule->early.window_ms = EARLY_WINDOW_MS;
+		rule->early.nr = from->nr;
+		for (n = 0; n < from->nr; n++)
+			rule->early.conditions[n].is = from->conditions[n];
+	}
+	oom_conf_free(conf);
+	return err;
+}
+
+static int make_rule(void)
+{
+	struct rule *rule = &monitor.rules[0];
+
+	monitor.nr_rules = 1;
+	rule->early.window_ms = option.window_ms;
+	rule->early.nr = 1;
+	rule->early.conditions[0].is = (struct oom_condition) {
+		.measure = option.full ? OOM_PRESSURE_FULL : OOM_PRESSURE_SOME,
+		.percent = 100.0 * option.threshold_ms / option.window_ms,
+	};
+	return find_scope(option.cgroup, &rule->early.scope);
+}
+
+static int open_rule(struct rule *rule)
+{
+	const struct scope *scope = &rule->early.scope;
+	char text[96];
+	int n;
+
+	rule->policy_fd = -1;
+	if (option.dry_run || option.nr_prekill)
+		rule->policy_fd = find_policy(scope);
+	if (rule->policy_fd < 0 && option.dry_run)
+		return fail("no policy rules %s: there is nothing to rehearse", scope->path);
+	if (early_open(&rule->early))
+		return -1;
+	if (!option.rules) {
+		printf("watching %s: %s %u ms of %u ms\n", scope->path,
+		       option.full ? "full" : "some", option.threshold_ms, option.window_ms);
+		return 0;
+	}
+	printf("watching %s%s", scope->path, rule->where);
+	for (n = 0; n < rule->early.nr; n++) {
+		oom_condition_text(&rule->early.conditions[n].is, text, sizeof(text));
+		printf("%s%s", n ? " and " : ": ", text);
+	}
+	putchar('\n');
+	return 0;
+}
+
+static int start(void)
 {
 	sigset_t signals;
+	int i;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
@@ -504,28 +655,18 @@ static int start(struct monitor *monitor)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	libbpf_set_print(NULL);
 
-	monitor->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
-	if (monitor->signal_fd < 0)
+	monitor.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	if (monitor.signal_fd < 0)
 		return fail("cannot wait for signals: %s", strerror(errno));
-	if (find_scope(monitor) || load_kill(monitor))
+	if ((option.rules ? read_rules() : make_rule()) || load_kill())
 		return -1;
-	monitor->policy_fd = -1;
-	if (option.dry_run || option.nr_prekill) {
-		monitor->policy_fd = find_policy(monitor);
-		if (monitor->policy_fd < 0 && option.dry_run)
-			return fail("no policy rules %s: there is nothing to rehearse",
-				    monitor->path);
-	}
-	if (set_trigger(monitor))
-		return -1;
-	printf("watching %s: %s %u ms of %u ms\n", monitor->path, option.full ? "full" : "some",
-	       option.threshold_ms, option.window_ms);
+	for (i = 0; i < monitor.nr_rules; i++)
+		if (open_rule(&monitor.rules[i]))
+			return -1;
 	return settle() ?: tell_ready();
 }
 
 int main(int argc, char **argv)
 {
-	static struct monitor monitor;
-
-	return parse_options(argc, argv) || start(&monitor) || watch(&monitor);
+	return parse_options(argc, argv) || start() || watch();
 }
