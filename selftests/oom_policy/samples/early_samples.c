@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/swap.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -20,11 +19,10 @@
 
 #include "../../../../../samples/oom_policy/reclaim_guard.h"
 #include "kselftest_harness.h"
-#include "policy.h"
 #include "shell.h"
+#include "squeezed.h"
 
 #define LONG_GRACE_MS	60000
-#define OUTPUT		"/tmp/psi_kill.out"
 #define NOTIFY_SOCKET	"/tmp/psi_kill.notify"
 #define HOOKS		"/tmp/psi_kill.hooks"
 #define HOOK		"/tmp/psi_kill.hook"
@@ -35,21 +33,15 @@
 #define REQUEST(cgroup)	"{\"method\":\"" NOTIFY_METHOD "\",\"parameters\":" \
 			"{\"cgroup\":\"" cgroup "\"}}"
 #define AT_ONCE		"--cgroup P --threshold 20 --window 500 --pause 3600000"
-#define SWAP_DEVICE	"/dev/zram0"
 #define PIN		"/sys/fs/bpf/early_samples"
 #define TREE		"P=0 P/a=1,8M P/b=-1,8M P/c=2,16M P/hog=9 Q=-9,8M"
 #define SLOW_TREE	"P=0 P/a=1,8M P/b=-1,8M,shared P/c=2,16M P/hog=9 Q=-9,8M"
 
-/* A tenant with a limit, a policy inside, and a hog that takes until it is sated. */
 FIXTURE(early_samples)
 {
-	struct tree tree;
-	struct policy *policy;
-	struct bpf_link *link;
+	struct squeezed squeezed;
 	struct holder holder;
-	pid_t monitor, hog;
 	int notify_fd;
-	bool swap;
 };
 
 FIXTURE_SETUP(early_samples)
@@ -57,67 +49,13 @@ FIXTURE_SETUP(early_samples)
 	self->notify_fd = -1;
 }
 
-static void set_up(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
-		   const char *tree, __u32 grace_ms)
-{
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, tree));
-	self->policy = policy_load(&self->tree);
-	ASSERT_NE(NULL, self->policy);
-	self->policy->bss->victims_wanted = UINT32_MAX;
-	self->link = attach_with(self->policy->progs.compare, "",
-				 .flags = BPF_F_OOM_POLICY_MEMCG,
-				 .budget_us = NO_BUDGET_US, .grace_ms = grace_ms);
-	ASSERT_NE(NULL, self->link);
-}
-
-/* The hog must not be asked to end by anybody but us. */
-static void start_hog(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self)
-{
-	char pid[16];
-
-	self->hog = hog_start(&self->policy->bss->sated);
-	ASSERT_LT(0, self->hog);
-	snprintf(pid, sizeof(pid), "%d", self->hog);
-	ASSERT_EQ(0, cgroup_write("P/hog", "cgroup.procs", pid));
-}
-
-static void limit(struct __test_metadata *_metadata, const char *file, long more)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%ld", cgroup_read_long("P", "memory.current", NULL) + more);
-	ASSERT_EQ(0, cgroup_write("P", file, text));
-}
-
-static void end_hog(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self)
-{
-	self->policy->bss->sated = 1;
-	cgroup_write("P", "memory.high", "max");
-	cgroup_write("P", "memory.max", "max");
-	EXPECT_EQ(0, wait_exit(self->hog));
-	self->hog = 0;
-}
-
 FIXTURE_TEARDOWN(early_samples)
 {
-	if (self->monitor > 0) {
-		kill(self->monitor, SIGKILL);
-		waitpid(self->monitor, NULL, 0);
-	}
-	if (self->hog > 0) {
-		kill(self->hog, SIGKILL);
-		waitpid(self->hog, NULL, 0);
-	}
 	let_go(&self->holder);
-	shell("rm -rf " PIN " " OUTPUT " " NOTIFY_SOCKET " " HOOKS " " HOOK " " TOLD);
-	bpf_link__destroy(self->link);
-	policy__destroy(self->policy);
-	tree_remove(&self->tree);
+	shell("rm -rf " PIN " " NOTIFY_SOCKET " " HOOKS " " HOOK " " TOLD);
+	squeezed_end(&self->squeezed);
 	if (self->notify_fd >= 0)
 		close(self->notify_fd);
-	if (self->swap)
-		shell("swapoff " SWAP_DEVICE " && echo 1 >/sys/block/zram0/reset");
 }
 
 static void start_monitor(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
@@ -126,30 +64,22 @@ static void start_monitor(struct __test_metadata *_metadata, FIXTURE_DATA(early_
 	char command[256];
 
 	snprintf(command, sizeof(command), "exec psi_kill %s", options);
-	self->monitor = shell_start(command, OUTPUT);
-	ASSERT_LT(0, self->monitor);
-	ASSERT_TRUE(wait_until(file_has(OUTPUT, "watching ")));
-}
-
-static void stop_monitor(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self)
-{
-	EXPECT_EQ(0, kill(self->monitor, SIGTERM));
-	EXPECT_EQ(0, wait_exit(self->monitor));
-	self->monitor = 0;
+	ASSERT_EQ(0, squeezed_start_killer(&self->squeezed, command));
+	ASSERT_TRUE(wait_until(file_has(KILLER_OUTPUT, "watching ")));
 }
 
 TEST_F_TIMEOUT(early_samples, psi_kill_kills_by_the_policy, TEST_TIMEOUT_S)
 {
-	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, squeezed_begin(&self->squeezed, TREE, 0));
 	start_monitor(_metadata, self, AT_ONCE);
-	limit(_metadata, "memory.high", 0);
-	start_hog(_metadata, self);
-	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
-	end_hog(_metadata, self);
-	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
+	ASSERT_EQ(0, squeezed_limit("memory.high", 0));
+	ASSERT_EQ(0, squeezed_start_hog(&self->squeezed));
+	EXPECT_TRUE(wait_until(file_has(KILLER_OUTPUT, "killed a victim below /P;")));
+	EXPECT_EQ(0, squeezed_end_hog(&self->squeezed));
+	EXPECT_STREQ("P/b", policy_victims(self->squeezed.policy, &self->squeezed.tree));
 	EXPECT_EQ((__u32)(BPF_OOM_EVENT_MEMCG | BPF_OOM_EVENT_EARLY),
-		  self->policy->bss->calls[0].flags);
-	stop_monitor(_metadata, self);
+		  self->squeezed.policy->bss->calls[0].flags);
+	EXPECT_EQ(0, squeezed_end_killer(&self->squeezed));
 }
 
 /* Once for each time that it would have killed: the first is enough here. */
@@ -157,50 +87,50 @@ TEST_F_TIMEOUT(early_samples, psi_kill_dry_run_kills_nobody, TEST_TIMEOUT_S)
 {
 	char says[64];
 
-	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, squeezed_begin(&self->squeezed, TREE, 0));
 	snprintf(says, sizeof(says), "dry run: process %d of /P/b would be killed",
-		 tree_find(&self->tree, "P/b")->pid[0]);
+		 tree_find(&self->squeezed.tree, "P/b")->pid[0]);
 	start_monitor(_metadata, self, "--cgroup P --threshold 20 --window 500 --dry-run");
-	limit(_metadata, "memory.high", 0);
-	start_hog(_metadata, self);
-	EXPECT_TRUE(wait_until(file_has(OUTPUT, says)));
-	end_hog(_metadata, self);
-	EXPECT_STREQ("", policy_victims(self->policy, &self->tree));
-	stop_monitor(_metadata, self);
-	EXPECT_EQ(0, tree_killed(&self->tree));
+	ASSERT_EQ(0, squeezed_limit("memory.high", 0));
+	ASSERT_EQ(0, squeezed_start_hog(&self->squeezed));
+	EXPECT_TRUE(wait_until(file_has(KILLER_OUTPUT, says)));
+	EXPECT_EQ(0, squeezed_end_hog(&self->squeezed));
+	EXPECT_STREQ("", policy_victims(self->squeezed.policy, &self->squeezed.tree));
+	EXPECT_EQ(0, squeezed_end_killer(&self->squeezed));
+	EXPECT_EQ(0, tree_killed(&self->squeezed.tree));
 }
 
 /* The hook is told of the victim, and only when it has ended is anybody killed. */
 TEST_F_TIMEOUT(early_samples, psi_kill_runs_a_hook_before, TEST_TIMEOUT_S)
 {
-	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, squeezed_begin(&self->squeezed, TREE, 0));
 	ASSERT_EQ(0, shell("printf '%s' >%s && chmod 755 %s", HOOK_SCRIPT, HOOK, HOOK));
 	start_monitor(_metadata, self, AT_ONCE " --prekill " HOOK " --prekill-timeout 60000");
-	limit(_metadata, "memory.high", 0);
-	start_hog(_metadata, self);
-	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
-	end_hog(_metadata, self);
-	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
+	ASSERT_EQ(0, squeezed_limit("memory.high", 0));
+	ASSERT_EQ(0, squeezed_start_hog(&self->squeezed));
+	EXPECT_TRUE(wait_until(file_has(KILLER_OUTPUT, "killed a victim below /P;")));
+	EXPECT_EQ(0, squeezed_end_hog(&self->squeezed));
+	EXPECT_STREQ("P/b", policy_victims(self->squeezed.policy, &self->squeezed.tree));
 	EXPECT_TRUE(file_has(TOLD, "oom_kill 0\n/P/b\n"));
-	EXPECT_FALSE(file_has(OUTPUT, "not waited for"));
-	stop_monitor(_metadata, self);
+	EXPECT_FALSE(file_has(KILLER_OUTPUT, "not waited for"));
+	EXPECT_EQ(0, squeezed_end_killer(&self->squeezed));
 }
 
 /* One that never ends has its time, and no more. */
 TEST_F_TIMEOUT(early_samples, psi_kill_cuts_a_hook_off, TEST_TIMEOUT_S)
 {
-	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, squeezed_begin(&self->squeezed, TREE, 0));
 	ASSERT_EQ(0, shell("printf '#!/bin/sh\nexec sleep 100000\n' >" HOOK " && chmod 755 "
 			   HOOK));
 	start_monitor(_metadata, self, AT_ONCE " --prekill " HOOK " --prekill-timeout 1");
-	limit(_metadata, "memory.high", 0);
-	start_hog(_metadata, self);
-	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
-	end_hog(_metadata, self);
-	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
-	EXPECT_TRUE(file_has(OUTPUT, "1 hooks have not answered in 1 ms: not waited for"));
+	ASSERT_EQ(0, squeezed_limit("memory.high", 0));
+	ASSERT_EQ(0, squeezed_start_hog(&self->squeezed));
+	EXPECT_TRUE(wait_until(file_has(KILLER_OUTPUT, "killed a victim below /P;")));
+	EXPECT_EQ(0, squeezed_end_hog(&self->squeezed));
+	EXPECT_STREQ("P/b", policy_victims(self->squeezed.policy, &self->squeezed.tree));
+	EXPECT_TRUE(file_has(KILLER_OUTPUT, "1 hooks have not answered in 1 ms: not waited for"));
 	EXPECT_NE(0, shell("ps | grep -q '[s]leep 100000'"));
-	stop_monitor(_metadata, self);
+	EXPECT_EQ(0, squeezed_end_killer(&self->squeezed));
 }
 
 /* What systemd-oomd says to those who want to know, and waits for. */
@@ -211,7 +141,7 @@ TEST_F_TIMEOUT(early_samples, psi_kill_tells_hooks_of_systemd, TEST_TIMEOUT_S)
 	char said[256] = "";
 	int fd;
 
-	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, squeezed_begin(&self->squeezed, TREE, 0));
 	ASSERT_EQ(0, shell("mkdir " HOOKS));
 	/* A second one, whose owner is gone. */
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -223,20 +153,20 @@ TEST_F_TIMEOUT(early_samples, psi_kill_tells_hooks_of_systemd, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, listen(wait.fd, 1));
 
 	start_monitor(_metadata, self, AT_ONCE " --prekill " HOOKS " --prekill-timeout 60000");
-	limit(_metadata, "memory.high", 0);
-	start_hog(_metadata, self);
+	ASSERT_EQ(0, squeezed_limit("memory.high", 0));
+	ASSERT_EQ(0, squeezed_start_hog(&self->squeezed));
 	ASSERT_EQ(1, poll(&wait, 1, DEADLINE_S * 1000));
 	fd = accept4(wait.fd, NULL, NULL, SOCK_CLOEXEC);
 	ASSERT_LE(0, fd);
 	EXPECT_LT(0, recv(fd, said, sizeof(said) - 1, 0));
 	EXPECT_STREQ(REQUEST("/P/b"), said);
-	EXPECT_STREQ("", policy_victims(self->policy, &self->tree));
+	EXPECT_STREQ("", policy_victims(self->squeezed.policy, &self->squeezed.tree));
 	EXPECT_EQ(3, send(fd, "{}", 3, 0));
-	EXPECT_TRUE(wait_until(file_has(OUTPUT, "killed a victim below /P;")));
-	end_hog(_metadata, self);
-	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
-	EXPECT_FALSE(file_has(OUTPUT, "not waited for"));
-	stop_monitor(_metadata, self);
+	EXPECT_TRUE(wait_until(file_has(KILLER_OUTPUT, "killed a victim below /P;")));
+	EXPECT_EQ(0, squeezed_end_hog(&self->squeezed));
+	EXPECT_STREQ("P/b", policy_victims(self->squeezed.policy, &self->squeezed.tree));
+	EXPECT_FALSE(file_has(KILLER_OUTPUT, "not waited for"));
+	EXPECT_EQ(0, squeezed_end_killer(&self->squeezed));
 	close(fd);
 	close(wait.fd);
 }
@@ -247,7 +177,7 @@ TEST_F_TIMEOUT(early_samples, psi_kill_says_when_it_is_ready, TEST_TIMEOUT_S)
 	struct pollfd said;
 	char text[16] = "";
 
-	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, squeezed_begin(&self->squeezed, TREE, 0));
 	self->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ASSERT_EQ(0, bind(self->notify_fd, (void *)&address, sizeof(address)));
 	ASSERT_EQ(0, setenv("NOTIFY_SOCKET", NOTIFY_SOCKET, 1));
@@ -256,21 +186,17 @@ TEST_F_TIMEOUT(early_samples, psi_kill_says_when_it_is_ready, TEST_TIMEOUT_S)
 	ASSERT_EQ(1, poll(&said, 1, DEADLINE_S * 1000));
 	EXPECT_EQ(7, recv(self->notify_fd, text, sizeof(text), 0));
 	EXPECT_STREQ("READY=1", text);
-	EXPECT_TRUE(file_has(OUTPUT, "watching /: full 150 ms of 1000 ms"));
-	stop_monitor(_metadata, self);
+	EXPECT_TRUE(file_has(KILLER_OUTPUT, "watching /: full 150 ms of 1000 ms"));
+	EXPECT_EQ(0, squeezed_end_killer(&self->squeezed));
 }
 
 TEST_F_TIMEOUT(early_samples, psi_kill_ends_with_its_cgroup, TEST_TIMEOUT_S)
 {
-	int status = -1;
-
 	ASSERT_EQ(0, cgroup_make("gone"));
 	start_monitor(_metadata, self, "--cgroup gone");
 	ASSERT_EQ(0, cgroup_remove("gone"));
-	EXPECT_TRUE(wait_until((status = waitpid(self->monitor, NULL, WNOHANG)) == self->monitor));
-	if (status == self->monitor)
-		self->monitor = 0;
-	EXPECT_TRUE(file_has(OUTPUT, "psi_kill: /gone is gone"));
+	EXPECT_TRUE(wait_until(has_ended(self->squeezed.killer)));
+	EXPECT_TRUE(file_has(KILLER_OUTPUT, "psi_kill: /gone is gone"));
 }
 
 /* What is asked for and cannot be: one sentence, and nothing is done. */
@@ -292,6 +218,8 @@ static const struct {
 	  "psi_kill: '/etc/passwd' is no hook: Permission denied" },
 	{ "psi_kill --prekill-timeout 0",
 	  "psi_kill: prekill-timeout is a number of milliseconds from 1 to 60000, not '0'" },
+	{ "psi_kill --rules /etc/oom-policy.conf --full",
+	  "psi_kill: rules are without --cgroup, --full, --threshold and --window" },
 	{ "psi_kill now", "psi_kill: what is 'now'? There are options only" },
 	{ "psi_kill --cgroup ''", "psi_kill: a cgroup is missing: '/' is the whole machine" },
 	{ "reclaim_guard --cgroup ''",
@@ -334,9 +262,7 @@ TEST_F_TIMEOUT(early_samples, wrong_options, TEST_TIMEOUT_S)
 static void start_guard(struct __test_metadata *_metadata, FIXTURE_DATA(early_samples) * self,
 			const char *options)
 {
-	ASSERT_EQ(0, shell("echo 256M >/sys/block/zram0/disksize && mkswap " SWAP_DEVICE));
-	ASSERT_EQ(0, swapon(SWAP_DEVICE, 0));
-	self->swap = true;
+	ASSERT_EQ(0, squeezed_add_swap(&self->squeezed));
 	ASSERT_EQ(0, shell("reclaim_guard --pin " PIN " %s", options))
 		TH_LOG("%s", shell_output);
 }
@@ -363,16 +289,16 @@ TEST_F_TIMEOUT(early_samples, reclaim_guard_kills_once, TEST_TIMEOUT_S)
 {
 	long scanned;
 
-	set_up(_metadata, self, TREE, 0);
+	ASSERT_EQ(0, squeezed_begin(&self->squeezed, TREE, 0));
 	start_guard(_metadata, self, "--cgroup P --stall 5 --window 1000 --pause 3600000");
-	limit(_metadata, "memory.max", 1 << 20);
-	start_hog(_metadata, self);
+	ASSERT_EQ(0, squeezed_limit("memory.max", 1 << 20));
+	ASSERT_EQ(0, squeezed_start_hog(&self->squeezed));
 	EXPECT_TRUE(wait_until(guard_counts().kills));
-	limit(_metadata, "memory.max", 0);
+	ASSERT_EQ(0, squeezed_limit("memory.max", 0));
 	scanned = pages_scanned();
 	EXPECT_TRUE(wait_until(pages_scanned() > scanned + 1000));
-	end_hog(_metadata, self);
-	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
+	EXPECT_EQ(0, squeezed_end_hog(&self->squeezed));
+	EXPECT_STREQ("P/b", policy_victims(self->squeezed.policy, &self->squeezed.tree));
 	EXPECT_EQ(1U, guard_counts().kills);
 	EXPECT_EQ(0U, guard_counts().failures);
 
@@ -383,19 +309,19 @@ TEST_F_TIMEOUT(early_samples, reclaim_guard_kills_once, TEST_TIMEOUT_S)
 /* A victim that keeps its memory: it tries again, and kills when that one is gone. */
 TEST_F_TIMEOUT(early_samples, reclaim_guard_waits_for_the_victim, TEST_TIMEOUT_S)
 {
-	set_up(_metadata, self, SLOW_TREE, LONG_GRACE_MS);
-	ASSERT_EQ(0, hold_tasks(&self->holder, &self->tree));
+	ASSERT_EQ(0, squeezed_begin(&self->squeezed, SLOW_TREE, LONG_GRACE_MS));
+	ASSERT_EQ(0, hold_tasks(&self->holder, &self->squeezed.tree));
 	start_guard(_metadata, self, "--cgroup ./P --stall 5 --window 500 --pause 1");
-	limit(_metadata, "memory.max", 1 << 20);
-	start_hog(_metadata, self);
+	ASSERT_EQ(0, squeezed_limit("memory.max", 1 << 20));
+	ASSERT_EQ(0, squeezed_start_hog(&self->squeezed));
 	EXPECT_TRUE(wait_until(guard_counts().put_off >= 2));
 	EXPECT_EQ(1U, guard_counts().kills);
-	EXPECT_STREQ("P/b", policy_victims(self->policy, &self->tree));
+	EXPECT_STREQ("P/b", policy_victims(self->squeezed.policy, &self->squeezed.tree));
 	let_go(&self->holder);
 	EXPECT_TRUE(wait_until(guard_counts().kills > 1));
-	end_hog(_metadata, self);
+	EXPECT_EQ(0, squeezed_end_hog(&self->squeezed));
 	EXPECT_EQ(0U, guard_counts().failures);
-	EXPECT_LT(1U, self->policy->bss->nr_victims);
+	EXPECT_LT(1U, self->squeezed.policy->bss->nr_victims);
 }
 
 int main(int argc, char **argv)
