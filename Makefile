@@ -10,7 +10,7 @@ STEP  := scripts/step
 # BASE is the kernel that the overlay is laid over; another than the default has a
 # folder of its own in build/.
 export BASE
-B     := $(shell scripts/base || echo none)
+B     := $(shell BASE='$(BASE)' scripts/base || echo none)
 ifeq ($(B),none)
 $(error nothing was built)
 endif
@@ -72,7 +72,7 @@ endif
 
 # What a test names is known before anything is built for it.
 ifneq ($(filter test coverage field,$(MAKECMDGOALS)),)
-SELECTED := $(shell FIELD=$(filter field,$(MAKECMDGOALS)) DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' COVERAGE='$(COVERAGE)' \
+SELECTED := $(shell BASE='$(BASE)' FIELD=$(filter field,$(MAKECMDGOALS)) DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' COVERAGE='$(COVERAGE)' \
 	JOBS='$(JOBS)' PART='$(PART)' scripts/run-tests -l $(TESTS) || echo none)
 ifneq ($(filter none,$(SELECTED)),)
 $(error nothing was built)
