@@ -521,7 +521,10 @@ BTF_KFUNCS_START(kfuncs)
 BTF_ID_FLAGS(func, bpf_oom_policy_kill, KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_oom_policy_set_priority)
 BTF_ID_FLAGS(func, bpf_mem_cgroup_freeable)
+/* Kernels that have dropped the word have these themselves. */
+#ifdef KF_TRUSTED_ARGS
 #include "../mm/bpf_memcontrol_kfuncs.h"
+#endif
 BTF_KFUNCS_END(kfuncs)
 
 static const struct btf_kfunc_id_set kfunc_set = {
