@@ -153,8 +153,12 @@ SEC("tp_btf/oom_policy_memcg_online")
 int online(__u64 *ctx)
 {
 	struct mem_cgroup *memcg = (void *)ctx[0];
-	const struct oom_value *value = find_value(memcg->css.cgroup->kn, ROOM_ONLINE, 0);
+	const struct oom_value *value;
 
+	/* Of a module's tracepoint the verifier does not know that there always is one. */
+	if (!memcg)
+		return 0;
+	value = find_value(memcg->css.cgroup->kn, ROOM_ONLINE, 0);
 	if (value)
 		bpf_oom_policy_set_priority(memcg, value->state, value->priority);
 	return 0;

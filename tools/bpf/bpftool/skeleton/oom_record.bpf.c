@@ -145,7 +145,8 @@ int BPF_PROG(oom_rec_level, u64 scope_id, struct bpf_oom_step___local *step,
 	struct oom_recorded_level *level;
 	__u32 n;
 
-	if (!d)
+	/* Of a module's tracepoint the verifier does not know what is always there. */
+	if (!d || !step || !winner)
 		return 0;
 	n = d->nr_levels++;
 	if (n >= OOM_RECORDED_LEVELS)
@@ -160,7 +161,7 @@ int BPF_PROG(oom_rec_level, u64 scope_id, struct bpf_oom_step___local *step,
 	level->eligible = BPF_CORE_READ(step, eligible);
 	level->compared = BPF_CORE_READ(step, compared);
 	read_name(level->winner, winner);
-	if (level->runner_id)
+	if (level->runner_id && runner)
 		read_name(level->runner, runner);
 	return 0;
 }
