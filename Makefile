@@ -167,6 +167,11 @@ bench-early: tests ## early kills and the grace against what there is: build/ben
 bench-tools: tests ## what bpftool takes with 10,000 cgroups, in instructions, and to read a file of each
 	@MEM=3G SHARE= TIMEOUT=$${TIMEOUT:-3600} ICOUNT=1 vm/run /tests/bench_scale
 
+.PHONY: page
+page: tools ## the page of "bpftool oom report" in a browser, and pictures of it: build/page/
+	@scripts/deps page
+	@scripts/test-page
+
 .PHONY: shell
 shell: tests ## a shell in the machine; CMD= SHARE= MEM= CPUS= APPEND= ICOUNT=1
 	@if [ -n "$$CMD" ]; then vm/run "$$CMD"; else vm/run; fi
@@ -208,6 +213,6 @@ testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(addprefix build/,7.3 src stock obj tools tests logs run bench bench-early module accel initramfs.cpio \
-		kernel kernel-debug kernel-kcsan kernel-coverage kernel-field field coverage coverage.h \
+		kernel kernel-debug kernel-kcsan kernel-coverage kernel-field field page coverage coverage.h \
 		check patches each deb deb-test kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
 		build/series.* build/deb.*

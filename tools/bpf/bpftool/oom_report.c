@@ -296,7 +296,7 @@ static int report(struct report *r)
 	printf("</table>\n<p>Siblings stand in the order in which they would die.\n"
 	       "The order of victims holds if each gives back what it has and nobody else\n"
 	       "grows. What comes back is anonymous memory, stacks and page tables; files in\n"
-	       "a tmpfs may stay.</p>\n</body>\n</html>\n");
+	       "a tmpfs may stay. A bar is the usage, and its dark part what comes back.</p>\n</body>\n</html>\n");
 	oom_victims_free(r->victims, r->nr_victims);
 	return err;
 }
