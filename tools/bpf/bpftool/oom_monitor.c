@@ -266,35 +266,17 @@ static int on_record(void *ctx, void *data, size_t size)
 	return 0;
 }
 
-/* There was no room for some: who reads the lines has to know of the gap. */
 static void tell_lost(struct monitor *m)
 {
 	__u64 lost = READ_ONCE(m->skel->bss->lost);
 	__u64 lost_ends = READ_ONCE(m->skel->bss->lost_ends);
-	json_writer_t *wtr;
-	char when[64];
 
 	if (lost == m->lost && lost_ends == m->lost_ends)
 		return;
 	close_event(m);
 	m->lost_ends = lost_ends;
-	if (lost == m->lost)
-		return;
-	oom_event_time(CLOCK_MONOTONIC, oom_clock_ns(CLOCK_MONOTONIC), when, sizeof(when));
-	if (!json_output) {
-		printf("%s  lost %llu records: they came faster than they were read\n", when,
-		       lost - m->lost);
-	} else {
-		wtr = jsonw_new(stdout);
-		if (!wtr)
-			return;
-		jsonw_start_object(wtr);
-		jsonw_string_field(wtr, "time", when);
-		jsonw_lluint_field(wtr, "lost", lost - m->lost);
-		jsonw_end_object(wtr);
-		jsonw_destroy(&wtr);
-	}
-	fflush(stdout);
+	if (lost != m->lost)
+		oom_tell_lost(lost - m->lost, "records");
 	m->lost = lost;
 }
 

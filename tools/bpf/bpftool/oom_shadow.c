@@ -352,8 +352,7 @@ static int on_record(void *ctx, void *data, size_t size)
 	}
 	/* With a part of it missing there is nothing to be said of an event. */
 	if (lost != s->lost)
-		oom_printf("lost %llu comparisons: they came faster than they were read\n",
-			   lost - s->lost);
+		oom_tell_lost(lost - s->lost, "comparisons");
 	else if (record->kind == OOM_SHADOW_SELECTED)
 		on_selected(s, record);
 	s->lost = lost;

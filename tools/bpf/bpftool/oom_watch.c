@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "json_writer.h"
 #include "main.h"
 #include "oom.h"
 #include "oom_watch.h"
@@ -73,6 +74,33 @@ void oom_event_time(clockid_t clock, __u64 ns, char *text, size_t size)
 	strftime(day, sizeof(day), "%FT%T", &tm);
 	strftime(zone, sizeof(zone), "%z", &tm);
 	snprintf(text, size, "%s.%03d%s", day, (int)(real % NSEC_PER_SEC / NSEC_PER_MSEC), zone);
+}
+
+/**
+ * oom_tell_lost() - there was no room: who reads the lines has to know of the gap
+ * @nr: how many are missing
+ * @what: of what
+ */
+void oom_tell_lost(__u64 nr, const char *what)
+{
+	json_writer_t *wtr;
+	char when[64];
+
+	oom_event_time(CLOCK_MONOTONIC, oom_clock_ns(CLOCK_MONOTONIC), when, sizeof(when));
+	if (!json_output) {
+		printf("%s  lost %llu %s: they came faster than they were read\n", when, nr,
+		       what);
+	} else {
+		wtr = jsonw_new(stdout);
+		if (!wtr)
+			return;
+		jsonw_start_object(wtr);
+		jsonw_string_field(wtr, "time", when);
+		jsonw_lluint_field(wtr, "lost", nr);
+		jsonw_end_object(wtr);
+		jsonw_destroy(&wtr);
+	}
+	fflush(stdout);
 }
 
 /**

@@ -27,6 +27,7 @@ void oom_watch_end(struct oom_watch *watch);
 
 __s64 oom_clock_ns(clockid_t clock);
 void oom_event_time(clockid_t clock, __u64 ns, char *text, size_t size);
+void oom_tell_lost(__u64 nr, const char *what);
 const char *oom_reason(__u32 reason);
 int oom_parse_count(int argc, char **argv, __u32 *count);
 

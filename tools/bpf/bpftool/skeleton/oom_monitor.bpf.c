@@ -78,14 +78,6 @@ int BPF_PROG(oom_spare, u64 memcg_id, pid_t pid, pid_t other, u32 nr)
 	return 0;
 }
 
-/* As the kernel's own counters are read without their per-CPU parts. */
-static __u64 pages(const struct percpu_counter *counter)
-{
-	__s64 count = counter->count;
-
-	return count > 0 ? count : 0;
-}
-
 SEC("tp_btf/mark_victim")
 int BPF_PROG(oom_mark, struct task_struct *task)
 {
@@ -94,9 +86,7 @@ int BPF_PROG(oom_mark, struct task_struct *task)
 	if (!record)
 		return 0;
 	record->pid = task->pid;
-	record->rss = pages(&task->mm->rss_stat[MM_FILEPAGES]) +
-		      pages(&task->mm->rss_stat[MM_ANONPAGES]) +
-		      pages(&task->mm->rss_stat[MM_SHMEMPAGES]);
+	record->rss = rss_pages(task);
 	bpf_probe_read_kernel_str(record->comm, sizeof(record->comm), task->comm);
 	bpf_ringbuf_submit(record, 0);
 	return 0;

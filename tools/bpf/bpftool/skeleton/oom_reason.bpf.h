@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Why the stock killer had to decide, from the kernel's numbers to ours. The kernel that
- * bpftool is built on need not have OOM policies.
+ * What an event is told with: why the stock killer had to decide, from the kernel's
+ * numbers to ours, as the kernel that bpftool is built on need not have OOM policies; and
+ * what a victim holds.
  */
 #ifndef __OOM_REASON_BPF_H
 #define __OOM_REASON_BPF_H
@@ -39,6 +40,17 @@ static enum oom_record_reason reason_of(u32 reason)
 	if (reason == FALLBACK(FUTILE))
 		return OOM_REASON_FUTILE;
 	return OOM_REASON_OTHER;
+}
+
+/* As the kernel's own counters are read without their per-CPU parts. */
+static u64 rss_pages(struct task_struct *task)
+{
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	s64 file = BPF_CORE_READ(mm, rss_stat[MM_FILEPAGES].count);
+	s64 anon = BPF_CORE_READ(mm, rss_stat[MM_ANONPAGES].count);
+	s64 shmem = BPF_CORE_READ(mm, rss_stat[MM_SHMEMPAGES].count);
+
+	return (file > 0 ? file : 0) + (anon > 0 ? anon : 0) + (shmem > 0 ? shmem : 0);
 }
 
 #endif /* __OOM_REASON_BPF_H */

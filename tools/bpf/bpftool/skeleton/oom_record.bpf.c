@@ -236,14 +236,6 @@ static void read_path(struct oom_decision *d, struct mem_cgroup___local *memcg)
 	}
 }
 
-/* As the kernel's own counters are read without their per-CPU parts. */
-static __u64 bytes(const struct percpu_counter *counter)
-{
-	__s64 count = BPF_CORE_READ(counter, count);
-
-	return count > 0 ? count * page_size : 0;
-}
-
 /* The first one is the victim, the others go with it. */
 SEC("tp_btf/mark_victim")
 int BPF_PROG(oom_rec_mark, struct task_struct *task)
@@ -251,7 +243,6 @@ int BPF_PROG(oom_rec_mark, struct task_struct *task)
 	struct oom_decision *d = decision_of(state.seq);
 	const __u64 now = bpf_ktime_get_boot_ns();
 	struct mem_cgroup___local *memcg;
-	struct mm_struct *mm;
 	__u32 tgid;
 	__u64 seq;
 
@@ -270,10 +261,7 @@ int BPF_PROG(oom_rec_mark, struct task_struct *task)
 	}
 	d->killed++;
 	d->told_ns = now;
-	mm = BPF_CORE_READ(task, mm);
-	if (mm)
-		d->held += bytes(&mm->rss_stat[MM_FILEPAGES]) + bytes(&mm->rss_stat[MM_ANONPAGES]) +
-			   bytes(&mm->rss_stat[MM_SHMEMPAGES]);
+	d->held += rss_pages(task) * page_size;
 	__sync_fetch_and_add(&state.kills, 1);
 
 	seq = d->seq;
