@@ -452,19 +452,31 @@ static int oom_test_many(struct bpf_prog *prog, const union bpf_attr *kattr,
 	return 0;
 }
 
-/* The options of the link by which the program rules at @scope, if it does. */
+/*
+ * The options of the link by which the program rules at @scope, if it does. Where a memcg
+ * meets its limit, links without the flag are asked by nobody: they leave it to those
+ * above, and count only if there is no better link of the program.
+ */
 static void oom_test_attached(struct oom_policy *policy, struct mem_cgroup *scope)
 {
-	struct oom_policy *attached = NULL;
+	const bool global = mem_cgroup_is_root(scope);
+	struct oom_policy *attached, *found = NULL;
+	bool asked = false;
 
 	rcu_read_lock();
-	for (; scope && !attached; scope = parent_mem_cgroup(scope))
+	for (; scope && !asked; scope = parent_mem_cgroup(scope)) {
 		attached = rcu_dereference(oom_policy_memcg(scope)->policy[policy->stage]);
-	if (attached && oom_policy_prog(attached) == oom_policy_prog(policy)) {
-		policy->flags = attached->flags;
-		policy->budget_us = attached->budget_us;
-		policy->grace_ms = attached->grace_ms;
-		policy->max_futile = attached->max_futile;
+		if (!attached)
+			continue;
+		asked = global || attached->flags & BPF_F_OOM_POLICY_MEMCG;
+		if (oom_policy_prog(attached) == oom_policy_prog(policy) && (asked || !found))
+			found = attached;
+	}
+	if (found) {
+		policy->flags = found->flags;
+		policy->budget_us = found->budget_us;
+		policy->grace_ms = found->grace_ms;
+		policy->max_futile = found->max_futile;
 	}
 	rcu_read_unlock();
 }

@@ -16,6 +16,7 @@
 #include "kselftest_harness.h"
 #include "early_kill.h"
 #include "kmsg.h"
+#include "link.h"
 #include "policy.h"
 #include "rehearse.h"
 #include "scene.h"
@@ -229,6 +230,39 @@ TEST_F_TIMEOUT(pod, that_has_changed, TEST_TIMEOUT_S)
 	EXPECT_EQ(1, node_killed(tree_find(&self->tree, "batch")));
 	EXPECT_EQ(0, node_killed(tree_find(&self->tree, "prod")));
 	EXPECT_EQ(0, cgroup_write("be/pod", "cgroup.kill", "1"));
+}
+
+/*
+ * Without the flag a policy in between is not asked at a limit: a rehearsal there has the
+ * options of the one that is.
+ */
+TEST_F_TIMEOUT(pod, rehearsed_below_who_is_not_asked, TEST_TIMEOUT_S)
+{
+	const __u64 scope = cgroup_id("be");
+	struct rehearsed said = {};
+	int prog, link;
+	pid_t app;
+
+	if (variant->kills != 1)
+		return;
+	prog = policy_prog();
+	link = link_create_at(prog, "be");
+	ASSERT_LE(0, link);
+	ASSERT_EQ(0, cgroup_make("be/app"));
+	app = task_start_in("be/app", 24, 0);
+	ASSERT_LT(0, app);
+	EXPECT_TRUE(sleeper_dies(_metadata, self, scope));
+
+	ASSERT_LT(0, task_start_in("be/pod", 0, 0));
+	ASSERT_EQ(0, rehearse_select(bpf_program__fd(self->policy->progs.compare), scope, &said));
+	EXPECT_EQ(0, said.retval);
+	EXPECT_EQ((__u32)app, said.victim.pid_1);
+	EXPECT_EQ(0, early_kill(self->early, scope, 0));
+	EXPECT_TRUE(wait_until(has_ended(app)));
+
+	EXPECT_EQ(0, cgroup_write("be/pod", "cgroup.kill", "1"));
+	close(link);
+	EXPECT_TRUE(wait_until(!cgroup_remove("be/app")));
 }
 
 int main(int argc, char **argv)
