@@ -146,7 +146,7 @@ coverage: tests $(if $(findstring stock,$(SELECTED)),stock) ## which lines and b
 
 .PHONY: fuzz
 fuzz: tests ## random trees against a model of the rules: N=2000, SEED= to see one again
-	@MEM=$(or $(MEM),160M) SHARE= TIMEOUT=$$((600 + $(or $(N),200))) \
+	@MEM=$(or $(MEM),192M) SHARE= TIMEOUT=$$((600 + $(or $(N),200))) \
 		vm/run /tests/fuzz -n $(or $(N),200) $(if $(SEED),-s $(SEED))
 
 .PHONY: stress
