@@ -159,8 +159,12 @@ static int move_memory(struct tree *tree, const char *path, int node)
 {
 	const unsigned long from = 1UL << !node, to = 1UL << node;
 
-	return syscall(SYS_migrate_pages, tree_find(tree, path)->pid[0], sizeof(from) * 8,
-		       &from, &to) < 0 ? -1 : 0;
+	if (syscall(SYS_migrate_pages, tree_find(tree, path)->pid[0], sizeof(from) * 8,
+		    &from, &to) < 0) {
+		diag("%s stays where it is: %m", path);
+		return -1;
+	}
+	return 0;
 }
 
 FIXTURE_SETUP(elsewhere)
