@@ -39,6 +39,13 @@ struct mm_struct {
 	unsigned long flags;
 };
 
+/* As 7.3 has it. */
+struct mm_struct___of_words {
+	struct {
+		unsigned long __mm_flags[1];
+	} flags;
+};
+
 struct signal_struct {
 	struct {
 		int counter;

@@ -149,6 +149,15 @@ static bool in_scope(struct cgroup *cgrp)
 	return false;
 }
 
+static unsigned long mm_flags(struct mm_struct *mm)
+{
+	struct mm_struct___of_words *newer = (void *)mm;
+
+	if (bpf_core_field_exists(newer->flags.__mm_flags))
+		return BPF_CORE_READ(newer, flags.__mm_flags[0]);
+	return BPF_CORE_READ(mm, flags);
+}
+
 /* As the stock killer sees it. What is read counts if the task was kept until then. */
 static long count_dying(void *map, __u64 *key, __u64 *event, __u32 *here)
 {
@@ -160,7 +169,7 @@ static long count_dying(void *map, __u64 *key, __u64 *event, __u32 *here)
 		return 0;
 	mm = BPF_CORE_READ(task, signal, oom_mm);
 	alive = BPF_CORE_READ(task, signal, live.counter) > 0 &&
-		!(BPF_CORE_READ(mm, flags) & (1UL << MMF_OOM_SKIP)) &&
+		!(mm_flags(mm) & (1UL << MMF_OOM_SKIP)) &&
 		in_scope(BPF_CORE_READ(task, cgroups, dfl_cgrp));
 	if (alive && bpf_map_lookup_elem(&dying, key))
 		++*here;
