@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -252,11 +253,25 @@ TEST_F_TIMEOUT(katalyst, agent_orders_tenants, TEST_TIMEOUT_S)
 	}
 }
 
-/*
- * The documentation gives these numbers to whoever has no headers with the names:
- * a program that abstains, loaded and attached by number.
- */
-TEST(attached_by_number)
+/* The documentation has these, by kernel; BPF_OOM_POLICY_TASK is the one after it. */
+struct numbers {
+	int major;
+	__u32 attach_type;
+	__u32 link_type;
+};
+
+static const struct numbers of_6_12 = { .major = 6, .attach_type = 57, .link_type = 15 };
+static const struct numbers of_7_3 = { .major = 7, .attach_type = 62, .link_type = 16 };
+
+static bool runs(const struct numbers *numbers)
+{
+	struct utsname name;
+
+	return !uname(&name) && atoi(name.release) == numbers->major;
+}
+
+/* A program that abstains; -1 with errno if the kernel does not take it. */
+static int load_by_number(__u32 attach_type)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = 0xb7, .imm = 3 },	/* r0 = BPF_OOM_ABSTAIN */
@@ -275,32 +290,51 @@ TEST(attached_by_number)
 		.insn_cnt = 2,
 		.insns = (unsigned long)insns,
 		.license = (unsigned long)"GPL",
-		.expected_attach_type = 57,
+		.expected_attach_type = attach_type,
 	};
+
+	return syscall(__NR_bpf, 5, &load, sizeof(load));
+}
+
+/* Whoever has no headers with the names loads and attaches by number. */
+TEST(attached_by_number)
+{
+	const struct numbers *ours = runs(&of_7_3) ? &of_7_3 : &of_6_12;
 	struct {
 		__u32 prog_fd, target_fd, attach_type, flags;
 		__u32 policy_flags, budget_us, grace_ms, max_futile;
-	} link = { .attach_type = 57, .policy_flags = 1, .budget_us = 5000 };
+	} link = { .policy_flags = 1, .budget_us = 5000 };
 	struct bpf_link_info info;
 	__u32 size = sizeof(info);
-	int fd, type;
+	int fd, i;
 
-	for (type = 57; type <= 58; type++) {
-		load.expected_attach_type = type;
-		link.attach_type = type;
-		link.prog_fd = syscall(__NR_bpf, 5, &load, sizeof(load));
+	ASSERT_TRUE(runs(ours));
+	for (i = 0; i < 2; i++) {
+		link.attach_type = ours->attach_type + i;
+		link.prog_fd = load_by_number(link.attach_type);
 		ASSERT_LE(0, (int)link.prog_fd);
 		link.target_fd = cgroup_open("");
 		fd = syscall(__NR_bpf, 28, &link, sizeof(link));
 		ASSERT_LE(0, fd);
 		memset(&info, 0, sizeof(info));
 		ASSERT_EQ(0, bpf_link_get_info_by_fd(fd, &info, &size));
-		EXPECT_EQ(15U, info.type);
+		EXPECT_EQ(ours->link_type, info.type);
 		EXPECT_EQ(5000U, info.oom_policy.budget_us);
 		EXPECT_EQ(1U, info.oom_policy.flags);
 		close(fd);
 		close(link.prog_fd);
 		close(link.target_fd);
+	}
+}
+
+TEST(numbers_of_another_kernel)
+{
+	const struct numbers *theirs = runs(&of_7_3) ? &of_6_12 : &of_7_3;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(-1, load_by_number(theirs->attach_type + i));
+		EXPECT_EQ(EINVAL, errno);
 	}
 }
 
