@@ -109,8 +109,9 @@ unsigned long oom_policy_freeable(struct mem_cgroup *memcg);
 
 int oom_policy_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id);
 
-/* kfuncs: kernel/bpf/oom_policy_verifier.c, mm/bpf_memcontrol.c, mm/oom_policy/kfuncs.c */
+/* kfuncs: kernel/bpf/oom_policy_verifier.c, mm/bpf_memcontrol.c, and in mm/oom_policy */
 int bpf_oom_policy_kill(u64 cgroup_id, u64 flags);
+int bpf_oom_policy_select(struct oom_control *oc);
 struct mem_cgroup *bpf_get_root_mem_cgroup(void);
 struct mem_cgroup *bpf_get_mem_cgroup(struct cgroup_subsys_state *css);
 void bpf_put_mem_cgroup(struct mem_cgroup *memcg);

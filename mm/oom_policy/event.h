@@ -395,6 +395,9 @@ struct mem_cgroup *oom_policy_emptied(const struct oom_policy_event *ev,
 				      struct mem_cgroup *leaf);
 unsigned long oom_policy_totalpages(struct mem_cgroup *scope);
 
+/* handler.c: for handlers of OOMs that are BPF programs */
+void oom_policy_take_back(struct oom_control *oc);
+
 /* knobs.c: the off switch */
 bool oom_policy_enabled(void);
 
