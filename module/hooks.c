@@ -8,13 +8,15 @@
  *	out_of_memory()			an event begins and ends
  *	oom_evaluate_task()		its first call in an event: a victim is chosen here
  *	oom_kill_process()		KILL_ALL, after the kill
- *	__oom_kill_process()		somebody is really killed
+ *	__oom_kill_process()		the rehearsal at load kills nobody
  *	oom_kill_memcg_member()		R8b for memory.oom.group
  *	dump_header(), dump_task()	the report, and the tasks of the leaf in it
  *	mem_cgroup_css_online(), _offline()	policies come into force and go
  *
  * All of the OOM killer's are called under oom_lock, which protects "event". A function
- * is redirected but where the module itself calls it.
+ * is redirected but where the module itself calls it; and those of the OOM killer, as
+ * long as there is a policy, which is why an event may begin before that and end after
+ * it, or the other way round. ftrace sleeps, so that no event switches it: killer_mutex.
  */
 
 #define pr_fmt(fmt) "oom_policy: " fmt
@@ -23,6 +25,7 @@
 #include <linux/cgroup.h>
 #include <linux/delay.h>
 #include <linux/ftrace.h>
+#include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/oom.h>
@@ -40,6 +43,7 @@ static struct {
 	struct oom_control *oc;
 	bool asked;		/* the policies, for a victim */
 	bool killed;		/* somebody */
+	struct task_struct *killer;	/* who is in the stock oom_kill_process() */
 	struct oom_policy_wait wait;
 } event;
 
@@ -100,7 +104,8 @@ static int hook_evaluate_task(struct task_struct *task, void *arg)
 		oc->chosen = (void *)-1UL;
 		return 1;
 	}
-	if (oc != event.oc || event.asked || !oom_policy_active())
+	/* Where somebody has been chosen, the scan had begun before there was a policy. */
+	if (oc != event.oc || event.asked || oc->chosen || !oom_policy_active())
 		return oom_evaluate_task(task, arg);
 
 	event.asked = true;
@@ -150,8 +155,19 @@ static void hook_do_kill_process(struct task_struct *victim, const char *message
 		put_task_struct(victim);
 		return;
 	}
-	event.killed = true;
 	oom_sym_do_kill_process(victim, message);
+}
+
+/**
+ * oom_policy_sent_kill - current has sent a SIGKILL
+ *
+ * An event that does so has killed somebody, and not found its victim exiting. It is
+ * told in an early kill without any policy, too.
+ */
+void oom_policy_sent_kill(void)
+{
+	if (READ_ONCE(event.killer) == current)
+		event.killed = true;
 }
 
 /**
@@ -168,7 +184,9 @@ void oom_kill_process(struct oom_control *oc, const char *message)
 	}
 
 	event.killed = false;
+	WRITE_ONCE(event.killer, current);
 	oom_sym_kill_process(oc, message);
+	WRITE_ONCE(event.killer, NULL);
 	if (event.killed)
 		oom_policy_kill_all(oc, hook_kill_member, message);
 	else
@@ -213,67 +231,161 @@ static void hook_css_offline(struct cgroup_subsys_state *css)
 struct hook {
 	const char *name;
 	void *ours;
+	unsigned long addr;
+};
+
+/* Functions that are redirected together. */
+struct hooks {
+	const char *whose;
 	struct ftrace_ops ops;
+	struct hook *hook;
+	int nr;
 	bool on;
 };
 
+/* The call of ftrace is the first thing in a function, but for an ENDBR. */
 static void notrace redirect(unsigned long ip, unsigned long parent_ip,
 			     struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	struct hook *hook = container_of(ops, struct hook, ops);
+	const struct hooks *hooks = container_of(ops, struct hooks, ops);
+	int i;
 
-	if (!within_module(parent_ip, THIS_MODULE))
-		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)hook->ours);
+	if (within_module(parent_ip, THIS_MODULE))
+		return;
+	for (i = 0; i < hooks->nr; i++)
+		if (ip - hooks->hook[i].addr <= ENDBR_INSN_SIZE) {
+			ftrace_regs_set_instruction_pointer(fregs,
+							    (unsigned long)hooks->hook[i].ours);
+			return;
+		}
 }
 
-/* Whoever switches ftrace off is told that it is in use. */
-#define HOOK(function, fn) {						\
-	.name = function,						\
-	.ours = fn,							\
-	.ops = {							\
-		.func = redirect,					\
-		.flags = FTRACE_OPS_FL_IPMODIFY |			\
-			 FTRACE_OPS_FL_PERMANENT |			\
-			 FTRACE_OPS_FL_RECURSION,			\
-	},								\
-}
-
-/* Inner ones first: when an event begins, all of it is ours. */
-static struct hook hooks[] = {
-	HOOK("mem_cgroup_css_offline", hook_css_offline),
-	HOOK("mem_cgroup_css_online", hook_css_online),
-	HOOK("dump_task", hook_dump_task),
-	HOOK("dump_header", hook_dump_header),
-	HOOK("oom_kill_memcg_member", hook_kill_member),
-	HOOK("__oom_kill_process", hook_do_kill_process),
-	HOOK("oom_kill_process", oom_kill_process),
-	HOOK("oom_evaluate_task", hook_evaluate_task),
-	HOOK("out_of_memory", hook_out_of_memory),
+static struct hook memcg_hooks[] = {
+	{ .name = "mem_cgroup_css_online", .ours = hook_css_online },
+	{ .name = "mem_cgroup_css_offline", .ours = hook_css_offline },
 };
 
-static int __init redirect_one(struct hook *hook)
+/* The first one is called for each task. */
+static struct hook killer_hooks[] = {
+	{ .name = "oom_evaluate_task", .ours = hook_evaluate_task },
+	{ .name = "dump_task", .ours = hook_dump_task },
+	{ .name = "dump_header", .ours = hook_dump_header },
+	{ .name = "oom_kill_memcg_member", .ours = hook_kill_member },
+	{ .name = "__oom_kill_process", .ours = hook_do_kill_process },
+	{ .name = "oom_kill_process", .ours = oom_kill_process },
+	{ .name = "out_of_memory", .ours = hook_out_of_memory },
+};
+
+/* Whoever switches ftrace off is told that it is in use. */
+#define REDIRECTING {							\
+	.func = redirect,						\
+	.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_PERMANENT |	\
+		 FTRACE_OPS_FL_RECURSION,				\
+}
+
+/* As long as the module is there: slots are for memcgs, with a policy or without. */
+static struct hooks memcgs = {
+	.whose = "the memory controller",
+	.ops = REDIRECTING,
+	.hook = memcg_hooks,
+	.nr = ARRAY_SIZE(memcg_hooks),
+};
+
+static struct hooks killer = {
+	.whose = "the OOM killer",
+	.ops = REDIRECTING,
+	.hook = killer_hooks,
+	.nr = ARRAY_SIZE(killer_hooks),
+};
+
+static DEFINE_MUTEX(killer_mutex);
+static unsigned int killer_users;	/* killer_mutex */
+
+static int __init find_hooks(struct hooks *hooks)
+{
+	struct hook *hook;
+	int err;
+
+	for (hook = hooks->hook; hook < hooks->hook + hooks->nr; hook++) {
+		hook->addr = oom_policy_symbol(hook->name);
+		err = ftrace_set_filter_ip(&hooks->ops, hook->addr, 0, 0);
+		if (err) {
+			pr_err("ftrace does not know %s() in this kernel: %d\n", hook->name,
+			       err);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int hooks_on(struct hooks *hooks)
 {
 	int err;
 
-	err = ftrace_set_filter_ip(&hook->ops, oom_policy_symbol(hook->name), 0, 0);
-	if (!err)
-		err = register_ftrace_function(&hook->ops);
-	switch (err) {
-	case 0:
-		hook->on = true;
-		break;
-	case -EBUSY:
-		pr_err("%s() is redirected already, by a live patch or the like, or ftrace is off (sysctl kernel.ftrace_enabled)\n",
-		       hook->name);
-		break;
-	case -EINVAL:
-	case -ENOENT:
-		pr_err("ftrace does not know %s() in this kernel\n", hook->name);
-		break;
-	default:
-		pr_err("%s() cannot be redirected: %d\n", hook->name, err);
-	}
+	/* Again, when somebody is attaching a BPF program to one of them just then. */
+	do {
+		err = register_ftrace_function(&hooks->ops);
+		cond_resched();
+	} while (err == -EAGAIN);
+
+	hooks->on = !err;
+	if (err == -EBUSY)
+		pr_err("a function of %s is redirected already, by a live patch or the like, or ftrace is off (sysctl kernel.ftrace_enabled)\n",
+		       hooks->whose);
+	else if (err)
+		pr_err("the functions of %s cannot be redirected: %d\n", hooks->whose, err);
 	return err;
+}
+
+static void hooks_off(struct hooks *hooks)
+{
+	if (hooks->on)
+		unregister_ftrace_function(&hooks->ops);
+	hooks->on = false;
+}
+
+static void killer_idle(struct work_struct *work)
+{
+	guard(mutex)(&killer_mutex);
+	if (!killer_users)
+		hooks_off(&killer);
+}
+
+static DECLARE_DELAYED_WORK(killer_idle_work, killer_idle);
+
+/**
+ * oom_policy_killer_get - have the OOM killer come by here
+ *
+ * An event that has begun is the stock killer's.
+ *
+ * Return: 0; -ETXTBSY if somebody else has redirected one of its functions; what ftrace
+ * returns.
+ */
+int oom_policy_killer_get(void)
+{
+	int err;
+
+	guard(mutex)(&killer_mutex);
+	if (!killer.on) {
+		err = hooks_on(&killer);
+		if (err)
+			return err == -EBUSY ? -ETXTBSY : err;
+	}
+	killer_users++;
+	return 0;
+}
+
+/**
+ * oom_policy_killer_put - the counterpart
+ *
+ * ftrace takes a while to undo it. Whoever attaches another policy at once need not wait
+ * for that.
+ */
+void oom_policy_killer_put(void)
+{
+	guard(mutex)(&killer_mutex);
+	if (!--killer_users)
+		schedule_delayed_work(&killer_idle_work, HZ);
 }
 
 /**
@@ -284,13 +396,9 @@ static int __init redirect_one(struct hook *hook)
  */
 void oom_policy_hooks_exit(void)
 {
-	int i;
-
-	for (i = ARRAY_SIZE(hooks) - 1; i >= 0; i--) {
-		if (hooks[i].on)
-			unregister_ftrace_function(&hooks[i].ops);
-		hooks[i].on = false;
-	}
+	cancel_delayed_work_sync(&killer_idle_work);
+	hooks_off(&killer);
+	hooks_off(&memcgs);
 	synchronize_rcu_tasks();
 	/* All but the counted ones are called under it. */
 	mutex_lock(&oom_lock);
@@ -301,19 +409,17 @@ void oom_policy_hooks_exit(void)
 }
 
 /**
- * oom_policy_hooks_init - redirect all of the functions, or none
+ * oom_policy_hooks_init - redirect the functions of the memory controller
+ *
+ * And know all the others, of which oom_policy_selftest() says whether they will do.
  *
  * Return: 0; -EBUSY if somebody else has one, or ftrace is off; what ftrace returns.
  */
 int __init oom_policy_hooks_init(void)
 {
-	int i, err = 0;
+	int err = find_hooks(&memcgs) ?: find_hooks(&killer);
 
-	for (i = 0; i < ARRAY_SIZE(hooks) && !err; i++)
-		err = redirect_one(&hooks[i]);
-	if (err)
-		oom_policy_hooks_exit();
-	return err;
+	return err ?: hooks_on(&memcgs);
 }
 
 /*
@@ -341,21 +447,27 @@ static void __init run_selftest(struct work_struct *work)
 /**
  * oom_policy_selftest - does the kernel come by here when it looks for a victim
  *
- * Return: 0; -EBUSY while the OOM killer is disabled; -ENOEXEC if it does not.
+ * Return: 0; -EBUSY while the OOM killer is disabled, or if somebody else has a function
+ * of it; what ftrace returns; -ENOEXEC if it does not.
  */
 int __init oom_policy_selftest(void)
 {
 	struct work_struct work;
+	int err;
 
 	if (READ_ONCE(oom_killer_disabled)) {
 		pr_err("the OOM killer is disabled at present: try again later\n");
 		return -EBUSY;
 	}
 
+	err = hooks_on(&killer);
+	if (err)
+		return err;
 	INIT_WORK_ONSTACK(&work, run_selftest);
 	schedule_work(&work);
 	flush_work(&work);
 	destroy_work_on_stack(&work);
+	hooks_off(&killer);
 	if (selftest.evaluated && !selftest.would_kill)
 		return 0;
 

@@ -74,11 +74,12 @@ static void release(struct work_struct *work)
 	struct oom_policy_held *held = container_of(work, struct oom_policy_held, release);
 
 	static_branch_dec(&oom_policy_attached);
+	oom_policy_killer_put();
 	bpf_prog_put(held->policy.link.prog);
 	kfree_rcu(held, rcu);
 }
 
-/* The branch is not to be switched under oom_lock: that sleeps. */
+/* Neither the branch nor ftrace is to be switched under oom_lock: they sleep. */
 void oom_policy_drop(struct oom_policy *policy)
 {
 	if (atomic64_dec_and_test(&policy->link.refcnt))
@@ -360,10 +361,16 @@ static int attach(struct oom_policy_held *held, u64 cgroup_id)
 	if (IS_ERR(memcg))
 		return PTR_ERR(memcg);
 
+	err = oom_policy_killer_get();
+	if (err)
+		goto out;
 	static_branch_inc(&oom_policy_attached);
 	err = oom_policy_attach(&held->policy, memcg);
-	if (err)
+	if (err) {
 		static_branch_dec(&oom_policy_attached);
+		oom_policy_killer_put();
+	}
+out:
 	mem_cgroup_put(memcg);
 	return err;
 }

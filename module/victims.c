@@ -150,6 +150,8 @@ static void on_signal(void *data, int nr, struct kernel_siginfo *info,
 {
 	struct signal_struct *sig = task->signal;
 
+	if (nr == SIGKILL)
+		oom_policy_sent_kill();
 	if (!oom_policy_active() || result != TRACE_SIGNAL_DELIVERED ||
 	    !(sig->flags & SIGNAL_GROUP_EXIT) || (sig->core_state && nr != SIGKILL))
 		return;

@@ -115,6 +115,9 @@ u32 oom_policy_link_id(const struct oom_policy *policy);
 int oom_policy_hooks_init(void);
 void oom_policy_hooks_exit(void);
 int oom_policy_selftest(void);
+int oom_policy_killer_get(void);
+void oom_policy_killer_put(void);
+void oom_policy_sent_kill(void);
 
 /* knobs.c */
 int oom_policy_knobs_init(void);

@@ -24,17 +24,20 @@
 #include "policy.h"
 #include "verifier.skel.h"
 
-#define MODULE	"/lib/modules/oom_policy.ko"
+#define MODULE	"oom_policy"
+#define TAKEN	"oom_policy_taken"	/* has a function of the OOM killer to itself */
 #define FTRACE	"/proc/sys/kernel/ftrace_enabled"
 #define ROUNDS	25
 #define ROUNDS_AMID_OOMS	5	/* each of these has a report on the console */
 
 /* 0 or a negative errno. */
-static int module_load(const char *options)
+static int load_by_name(const char *name, const char *options)
 {
-	int fd = open(MODULE, O_RDONLY | O_CLOEXEC);
-	int err;
+	char path[128];
+	int fd, err;
 
+	snprintf(path, sizeof(path), "/lib/modules/%s.ko", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	err = syscall(__NR_finit_module, fd, options, 0) ? -errno : 0;
@@ -42,9 +45,19 @@ static int module_load(const char *options)
 	return err;
 }
 
+static int unload_by_name(const char *name)
+{
+	return syscall(__NR_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
+static int module_load(const char *options)
+{
+	return load_by_name(MODULE, options);
+}
+
 static int module_unload(void)
 {
-	return syscall(__NR_delete_module, "oom_policy", O_NONBLOCK) ? -errno : 0;
+	return unload_by_name(MODULE);
 }
 
 /* Links and programs end a moment after their last file descriptor. */
@@ -133,6 +146,15 @@ TEST_F(absent, refused_while_ftrace_is_off)
 	EXPECT_EQ(-EBUSY, module_load(""));
 	ASSERT_EQ(0, write_file(FTRACE, "1"));
 	EXPECT_LT(0, kmsg_count(self->log, "ftrace is off"));
+	EXPECT_NE(0, access(BPF_OOM_DEVICE, F_OK));
+}
+
+TEST_F(absent, refused_while_a_function_is_redirected)
+{
+	ASSERT_EQ(0, load_by_name(TAKEN, ""));
+	EXPECT_EQ(-EBUSY, module_load(""));
+	ASSERT_EQ(0, unload_by_name(TAKEN));
+	EXPECT_LT(0, kmsg_count(self->log, "is redirected already"));
 	EXPECT_NE(0, access(BPF_OOM_DEVICE, F_OK));
 }
 
@@ -230,6 +252,28 @@ TEST_F(present, stays_while_a_policy_is_attached)
 	ASSERT_NE(NULL, self->link);
 	EXPECT_EQ(-EAGAIN, module_unload());
 	EXPECT_EQ(0, access(BPF_OOM_DEVICE, F_OK));
+}
+
+/* Without a policy the OOM killer's functions are anybody's, and with one they are not. */
+TEST_F(present, redirects_while_a_policy_is_attached)
+{
+	struct bpf_program *prog = load_one(self->skel, "return_equal");
+
+	ASSERT_NE(NULL, prog);
+	ASSERT_EQ(0, load_by_name(TAKEN, ""));
+	self->link = attach_with(prog, "");
+	EXPECT_EQ(NULL, self->link);
+	EXPECT_EQ(ETXTBSY, errno);
+	EXPECT_EQ(1, kmsg_count(self->log, "is redirected already"));
+	ASSERT_EQ(0, unload_by_name(TAKEN));
+
+	self->link = attach_with(prog, "");
+	ASSERT_NE(NULL, self->link);
+	EXPECT_EQ(-EBUSY, load_by_name(TAKEN, ""));
+	bpf_link__destroy(self->link);
+	self->link = NULL;
+	EXPECT_TRUE(wait_until(!load_by_name(TAKEN, "")));
+	EXPECT_EQ(0, unload_by_name(TAKEN));
 }
 
 TEST_F(present, ftrace_cannot_be_switched_off)

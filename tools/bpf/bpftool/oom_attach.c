@@ -234,6 +234,9 @@ static void explain_attach(const struct attach_args *args, int err)
 	case EBUSY:
 		oom_err("%s has got an OOM policy meanwhile", path);
 		break;
+	case ETXTBSY:
+		oom_err("a live patch, or the like, has a function of the OOM killer that the module oom_policy needs");
+		break;
 	case ERANGE:
 		if (args->budget_us > MAX_BUDGET_US)
 			oom_err("the budget is too long: the kernel takes %u microseconds at most",
