@@ -265,6 +265,29 @@ int call_what_is_not_listed(struct bpf_oom_ctx *ctx)
 	return bpf_modify_return_test_tp(1) ? BPF_OOM_FIRST : BPF_OOM_SECOND;
 }
 
+/* Functions that are checked on their own, and that are checked where they are called. */
+__noinline int global_verdict(struct bpf_oom_ctx *ctx)
+{
+	return ctx->usage_1 > ctx->usage_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
+
+static __noinline int static_verdict(struct bpf_oom_ctx *ctx)
+{
+	return ctx->usage_1 > ctx->usage_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
+}
+
+SEC("?oom_policy")
+int call_global(struct bpf_oom_ctx *ctx)
+{
+	return global_verdict(ctx) & BPF_OOM_ABSTAIN;
+}
+
+SEC("?oom_policy")
+int call_static(struct bpf_oom_ctx *ctx)
+{
+	return static_verdict(ctx);
+}
+
 struct alarm {
 	struct bpf_timer timer;
 };

@@ -334,6 +334,94 @@ TEST_F(present, device_refuses)
 	EXPECT_EQ(0, wait_exit(pid));
 }
 
+/* "oom_policy=off" at boot is for a kernel that has them. */
+TEST_F_TIMEOUT(present, begins_switched_off, TEST_TIMEOUT_S)
+{
+	struct bpf_link_info link = {};
+	struct bpf_program *prog;
+	__u32 len = sizeof(link);
+
+	ASSERT_EQ(0, module_unload());
+	ASSERT_EQ(0, module_load("enabled=0"));
+	prog = load_one(self->skel, "return_first");
+	ASSERT_NE(NULL, prog);
+	self->link = attach_with(prog, "");
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, raise_oom_sysrq());
+	EXPECT_TRUE(wait_until(node_killed(tree_find(&self->tree, "B")) == 1));
+	ASSERT_EQ(0, bpf_link_get_info_by_fd(bpf_link__fd(self->link), &link, &len));
+	EXPECT_EQ(0ULL, link.oom_policy.comparisons);
+	EXPECT_EQ(1ULL, link.oom_policy.fallback_disabled);
+}
+
+static char *next_line(int log, char *record, size_t size)
+{
+	char *line = NULL;
+
+	return wait_until((line = kmsg_line(log, record, size))) ? line : NULL;
+}
+
+/* Who chose comes after the tasks. */
+TEST_F_TIMEOUT(present, reports_after_the_list, TEST_TIMEOUT_S)
+{
+	struct bpf_program *prog = load_one(self->skel, "return_first");
+	bool listed = false, told = false;
+	char record[4096], *line;
+
+	ASSERT_NE(NULL, prog);
+	self->link = attach_with(prog, "", .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, raise_oom_sysrq());
+	while (!told) {
+		line = next_line(self->log, record, sizeof(record));
+		ASSERT_NE(NULL, line);
+		listed |= !!strstr(line, "Tasks state");
+		told = !!strstr(line, "oom_policy: scope");
+	}
+	EXPECT_TRUE(listed);
+}
+
+TEST_F(present, takes_static_functions_only)
+{
+	EXPECT_EQ(NULL, load_one(self->skel, "call_global"));
+	verifier__destroy(self->skel);
+	self->skel = verifier__open();
+	ASSERT_NE(NULL, self->skel);
+	EXPECT_NE(NULL, load_one(self->skel, "call_static"));
+}
+
+/* Past libbpf nothing knows the type, and a link is one of struct_ops. */
+TEST_F(present, is_known_to_libbpf_only)
+{
+	struct bpf_program *prog = load_one(self->skel, "return_first");
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_OOM_POLICY,
+		.expected_attach_type = BPF_OOM_POLICY,
+		.insns = (__u64)(unsigned long)insns,
+		.insn_cnt = 2,
+		.license = (__u64)(unsigned long)"GPL",
+	};
+	char text[4096] = {}, path[64];
+	int fd;
+
+	EXPECT_EQ(-1, syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)));
+	EXPECT_EQ(EINVAL, errno);
+
+	ASSERT_NE(NULL, prog);
+	self->link = attach_with(prog, "");
+	ASSERT_NE(NULL, self->link);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_link__fd(self->link));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_LT(0, read(fd, text, sizeof(text) - 1));
+	close(fd);
+	EXPECT_NE(NULL, strstr(text, "link_type:\tstruct_ops"));
+}
+
 static int test_refusal(const char *name, int err, const char *words)
 {
 	int log = kmsg_open();

@@ -73,6 +73,8 @@ static const struct {
 	{ "call_what_is_not_listed", "bpf_modify_return_test_tp is not allowed" },
 	{ "start_timer", BAD_HELPER " bpf_timer_start" },
 	{ "tail_call", BAD_HELPER " bpf_tail_call" },
+	{ "call_global", NULL },
+	{ "call_static", NULL },
 
 	{ "kill_from_syscall", NULL },
 	{ "kill_from_sleepable", "bpf_oom_policy_kill is not allowed" },
