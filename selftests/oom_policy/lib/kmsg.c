@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -126,4 +127,14 @@ int kmsg_count(int fd, const char *text)
 	while ((line = kmsg_line(fd, record, sizeof(record))))
 		lines += !!strstr(line, text);
 	return lines;
+}
+
+int kmsg_level(int fd, const char *text)
+{
+	char record[8192], *line;
+
+	do {
+		line = next_record(fd, record, sizeof(record));
+	} while (line && !strstr(line, text));
+	return line ? atoi(record) & 7 : -1;
 }

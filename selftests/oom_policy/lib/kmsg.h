@@ -24,4 +24,7 @@ int kmsg_read_report(int fd, char *text, size_t size);
 /* How many records with @text there are since kmsg_open() or the last reading. */
 int kmsg_count(int fd, const char *text);
 
+/* At which level, 0 to 7, the next record with @text is; -1 if it does not come in time. */
+int kmsg_level(int fd, const char *text);
+
 #endif /* SELFTESTS_OOM_POLICY_KMSG_H */

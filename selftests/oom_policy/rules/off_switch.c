@@ -7,12 +7,16 @@
  * oom_policy=off.
  */
 #include <stdio.h>
+#include <unistd.h>
 #include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
+#include "kmsg.h"
 #include "policy.h"
 
 #define SYSCTL	"/proc/sys/vm/oom_policy_enabled"
+#define WARNING	4	/* levels of the kernel's log */
+#define INFO	6
 
 static int enabled(void)
 {
@@ -32,6 +36,7 @@ FIXTURE(off_switch)
 	struct tree tree;
 	struct policy *policy;
 	struct bpf_link *link;
+	int log;
 };
 
 FIXTURE_SETUP(off_switch)
@@ -44,6 +49,8 @@ FIXTURE_SETUP(off_switch)
 
 FIXTURE_TEARDOWN(off_switch)
 {
+	if (self->log > 0)
+		close(self->log);
 	bpf_link__destroy(self->link);
 	policy__destroy(self->policy);
 	tree_remove(&self->tree);
@@ -99,6 +106,27 @@ TEST_F_TIMEOUT(off_switch, switched_off_and_on_again, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, policy_info(self->link, &info));
 	EXPECT_EQ(1U, info.oom_policy.fallback_disabled);
 	EXPECT_EQ(1U, info.oom_policy.kills);
+}
+
+/* That a policy had no say is worth more than what it says in every report. */
+TEST_F_TIMEOUT(off_switch, fallbacks_are_warnings, TEST_TIMEOUT_S)
+{
+	self->link = attach_with(self->policy->progs.compare, "",
+				 .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, self->link);
+	self->log = kmsg_open();
+	ASSERT_LT(0, self->log);
+	ASSERT_EQ(0, write_file(SYSCTL, "0"));
+	ASSERT_EQ(0, policy_event(self->policy));
+	EXPECT_EQ(0, write_file(SYSCTL, "1"));
+	EXPECT_EQ(INFO, kmsg_level(self->log, "oom_policy: scope /, prog "));
+	EXPECT_EQ(WARNING, kmsg_level(self->log, "oom_policy: switched off "));
+
+	self->policy->bss->abstain_level = 2;
+	ASSERT_EQ(0, policy_event(self->policy));
+	EXPECT_EQ(INFO, kmsg_level(self->log, "oom_policy: scope /, prog "));
+	EXPECT_EQ(WARNING, kmsg_level(self->log, "oom_policy: no policy chose below /T: "));
+	EXPECT_TRUE(policy_victims_died(self->policy, &self->tree));
 }
 
 TEST_F_TIMEOUT(off_switch, switched_off_in_a_memcg_oom, TEST_TIMEOUT_S)
