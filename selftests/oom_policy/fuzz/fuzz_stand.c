@@ -260,7 +260,7 @@ static int attach(struct stand *stand, int node, enum model_stage stage)
 					  stand->tree.path[node],
 					  .flags = stand->tree.model.flags[policy],
 					  .max_futile = stage == MODEL_OF_TASKS ? 0 :
-						stand->tree.model.max_futile[policy] ?:
+						(__u32)stand->tree.model.max_futile[policy] ?:
 						BPF_OOM_POLICY_NEVER_FUTILE,
 					  .budget_us = NO_BUDGET_US);
 	return stand->link[policy] ? 0 : -1;
