@@ -56,47 +56,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <linux/bpf_oom_policy.h>
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "cgroup_path.h"
-#include "early.h"
 #include "prekill.h"
-#include "psi_kill.skel.h"
-#include "tool.h"
+#include "psi_act.h"
 
 static struct {
 	const char *rules;
 	const char *cgroup;
 	bool one_trigger;	/* options that rules bring themselves */
 	bool full;
-	bool dry_run;
 	unsigned int threshold_ms;
 	unsigned int window_ms;
 	unsigned int pause_ms;
-	unsigned int prekill_ms;
-	const char *prekill[MAX_PREKILL];
-	int nr_prekill;
 } option = {
 	.cgroup = "/", .threshold_ms = 150, .window_ms = 1000, .pause_ms = 5000,
-	.prekill_ms = 1000,
-};
-
-struct rule {
-	struct early early;
-	char where[PATH_MAX + 16];	/* " by FILE:LINE", if it is from a file */
-	int policy_fd;			/* the one that rules the scope, if it is asked before */
-	unsigned int told;		/* by a dry run: how far the conditions were */
-	bool is_told;
 };
 
 static struct monitor {
 	struct rule rules[MAX_EARLY];
 	int nr_rules;
 	int signal_fd;
-	int kill_fd;			/* the program that kills */
-	__u64 *scope_id;		/* what it is told */
 } monitor;
 
 static void usage(FILE *to)
@@ -134,11 +114,11 @@ static int add_hook(const char *file)
 {
 	const int err = prekill_check(file);
 
-	if (option.nr_prekill == MAX_PREKILL)
+	if (act_option.nr_prekill == MAX_PREKILL)
 		return fail("there is room for %d hooks", MAX_PREKILL);
 	if (err)
 		return fail("'%s' is no hook: %s", file, strerror(err));
-	option.prekill[option.nr_prekill++] = file;
+	act_option.prekill[act_option.nr_prekill++] = file;
 	return 0;
 }
 
@@ -156,7 +136,7 @@ static int parse_option(int c, const char *text)
 		option.full = true;
 		return 0;
 	case 'n':
-		option.dry_run = true;
+		act_option.dry_run = true;
 		return 0;
 	case 't':
 		return parse_ms("threshold", text, 1, 10000, &option.threshold_ms);
@@ -167,7 +147,7 @@ static int parse_option(int c, const char *text)
 	case 'k':
 		return add_hook(text);
 	case 'm':
-		return parse_ms("prekill-timeout", text, 1, 60000, &option.prekill_ms);
+		return parse_ms("prekill-timeout", text, 1, 60000, &act_option.prekill_ms);
 	default:
 		fputs("Try 'psi_kill --help'.\n", stderr);
 		return -1;
@@ -207,62 +187,6 @@ static int parse_options(int argc, char **argv)
 		return fail("a threshold of %u ms is never reached in a window of %u ms",
 			    option.threshold_ms, option.window_ms);
 	return 0;
-}
-
-static int load_kill(void)
-{
-	struct psi_kill *skel = psi_kill__open_and_load();
-
-	if (!skel && (errno == EPERM || errno == EACCES))
-		return fail("no permission to load the program: it takes CAP_SYS_ADMIN");
-	if (!skel)
-		return fail("the kernel has no OOM policies, or refuses the program: %s",
-			    strerror(errno));
-	/* It stays until the end. */
-	monitor.kill_fd = bpf_program__fd(skel->progs.kill_one);
-	monitor.scope_id = &skel->bss->scope_id;
-	return 0;
-}
-
-/* The program attached to a cgroup, -1 if there is none. */
-static int policy_at(__u64 cgroup_id)
-{
-	struct bpf_link_info info;
-	__u32 id = 0, len;
-	int fd, err;
-
-	while (!bpf_link_get_next_id(id, &id)) {
-		fd = bpf_link_get_fd_by_id(id);
-		if (fd < 0)
-			continue;
-		memset(&info, 0, sizeof(info));
-		len = sizeof(info);
-		err = bpf_link_get_info_by_fd(fd, &info, &len);
-		close(fd);
-		if (!err && info.type == BPF_LINK_TYPE_OOM_POLICY &&
-		    info.oom_policy.attach_type == BPF_OOM_POLICY &&
-		    info.oom_policy.cgroup_id == cgroup_id)
-			return bpf_prog_get_fd_by_id(info.prog_id);
-	}
-	return -1;
-}
-
-/* The nearest one at or above the scope. It may change while we watch. */
-static int find_policy(const struct scope *scope)
-{
-	char full[2 * PATH_MAX], *slash;
-	int fd = -1;
-	__u64 id;
-
-	snprintf(full, sizeof(full), CGROUP_ROOT "%s", scope->path);
-	while (fd < 0 && strlen(full) >= strlen(CGROUP_ROOT)) {
-		if (cgroup_id(full, &id))
-			return -1;
-		fd = policy_at(id);
-		slash = strrchr(full, '/');
-		*slash = '\0';
-	}
-	return fd;
 }
 
 /*
@@ -312,134 +236,6 @@ static int tell_ready(void)
 	return err ? -1 : 0;
 }
 
-/* 0: @out has the victim as candidate 1; else -errno. */
-static int rehearse(const struct rule *rule, struct bpf_oom_ctx *out)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .flags = BPF_F_TEST_OOM_SELECT);
-	struct bpf_oom_ctx in = { .cgroup_id_1 = rule->early.scope.id };
-
-	opts.ctx_in = &in;
-	opts.ctx_size_in = sizeof(in);
-	opts.ctx_out = out;
-	opts.ctx_size_out = sizeof(*out);
-	return bpf_prog_test_run_opts(rule->policy_fd, &opts) ?: (int)opts.retval;
-}
-
-static void tell_rehearsal(const struct rule *rule)
-{
-	struct bpf_oom_ctx victim = {};
-	char path[PATH_MAX];
-	const int err = rehearse(rule, &victim);
-
-	if (err)
-		printf("dry run: nobody would be killed%s: %s\n", rule->where, strerror(-err));
-	else
-		printf("dry run: process %u of %s would be killed%s\n", victim.pid_1,
-		       path_of(victim.cgroup_id_1, path, sizeof(path)), rule->where);
-	if (!err && option.nr_prekill)
-		printf("dry run: hooks would be told before, and have %u ms\n",
-		       option.prekill_ms);
-}
-
-/* "pressure full above 40% for 10s (it is 3.1%)" */
-static void tell_missing(const struct early_condition *c, long now_ms)
-{
-	char text[96];
-
-	oom_condition_text(&c->is, text, sizeof(text));
-	if (c->holds)
-		printf("%s (for %.1f s so far)", text, (now_ms - c->since_ms) / 1000.0);
-	else
-		printf("%s (it is %.1f%%)", text, c->value);
-}
-
-/* What of a rule is missing, whenever that is something else than before. */
-static void tell_state(struct rule *rule, unsigned int state, long now_ms)
-{
-	const struct early *early = &rule->early;
-	const time_t now = time(NULL);
-	const char *sep = ": missing ";
-	char clock[32] = "";
-	struct tm tm;
-	int n;
-
-	if (!*rule->where || (rule->is_told && state == rule->told))
-		return;
-	rule->told = state;
-	rule->is_told = true;
-	if (localtime_r(&now, &tm))
-		strftime(clock, sizeof(clock), "%F %T", &tm);
-	printf("dry run: %s%s", clock, rule->where);
-	if (early_met(early, state))
-		printf(": all conditions hold");
-	for (n = 0; n < early->nr; n++) {
-		if (state & EARLY_MET(n))
-			continue;
-		fputs(sep, stdout);
-		tell_missing(&early->conditions[n], now_ms);
-		sep = ", ";
-	}
-	putchar('\n');
-}
-
-/* Whoever would die as things are; without a policy hooks are told of the scope. */
-static void tell_hooks(const struct rule *rule)
-{
-	struct bpf_oom_ctx victim = { .cgroup_id_1 = rule->early.scope.id };
-	char path[PATH_MAX];
-	int late;
-
-	if (rule->policy_fd >= 0 && rehearse(rule, &victim))
-		return;
-	late = prekill_run(option.prekill, option.nr_prekill,
-			   path_of(victim.cgroup_id_1, path, sizeof(path)), option.prekill_ms);
-	if (late)
-		printf("%d hooks have not answered in %u ms: not waited for\n", late,
-		       option.prekill_ms);
-}
-
-/* True if the monitor is to pause. */
-static bool tell_kill(const struct rule *rule, int err)
-{
-	const char *path = rule->early.scope.path;
-
-	switch (err) {
-	case 0:
-		printf("killed a victim below %s%s; who, the kernel's log says\n", path,
-		       rule->where);
-		return true;
-	case -EAGAIN:
-		printf("nobody killed below %s: a victim is still dying\n", path);
-		return false;
-	case -ESRCH:
-		printf("nobody killed below %s: there is nobody to kill\n", path);
-		return true;
-	case -EPERM:
-		printf("nobody killed below %s: it takes CAP_SYS_ADMIN\n", path);
-		return true;
-	default:
-		printf("nobody killed below %s: %s\n", path, strerror(-err));
-		return true;
-	}
-}
-
-/* Without hooks nothing comes between this and the system call. */
-static bool act(const struct rule *rule)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	int err;
-
-	if (option.dry_run) {
-		tell_rehearsal(rule);
-		return true;
-	}
-	if (option.nr_prekill)
-		tell_hooks(rule);
-	*monitor.scope_id = rule->early.scope.id;
-	err = bpf_prog_test_run_opts(monitor.kill_fd, &opts);
-	return tell_kill(rule, err ?: (int)opts.retval);
-}
-
 static long now_ms(void)
 {
 	struct timespec ts;
@@ -454,8 +250,8 @@ static bool look(struct rule *rule, long now)
 	const unsigned int state = early_look(&rule->early, now);
 	bool pause;
 
-	if (option.dry_run)
-		tell_state(rule, state, now);
+	if (act_option.dry_run)
+		act_tell_state(rule, state, now);
 	if (!early_met(&rule->early, state))
 		return false;
 	pause = act(rule);
@@ -621,11 +417,8 @@ static int open_rule(struct rule *rule)
 	char text[96];
 	int n;
 
-	rule->policy_fd = -1;
-	if (option.dry_run || option.nr_prekill)
-		rule->policy_fd = find_policy(scope);
-	if (rule->policy_fd < 0 && option.dry_run)
-		return fail("no policy rules %s: there is nothing to rehearse", scope->path);
+	if (act_find_policy(rule))
+		return -1;
 	if (early_open(&rule->early))
 		return -1;
 	if (!option.rules) {
@@ -658,7 +451,7 @@ static int start(void)
 	monitor.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	if (monitor.signal_fd < 0)
 		return fail("cannot wait for signals: %s", strerror(errno));
-	if ((option.rules ? read_rules() : make_rule()) || load_kill())
+	if ((option.rules ? read_rules() : make_rule()) || act_load())
 		return -1;
 	for (i = 0; i < monitor.nr_rules; i++)
 		if (open_rule(&monitor.rules[i]))
