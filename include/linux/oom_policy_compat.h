@@ -43,6 +43,9 @@ static inline bool oom_policy_is_populated(struct cgroup *cgrp)
 
 #define cgroup_is_populated		oom_policy_is_populated
 
+/* Those that are exiting are seen until they have left their cgroup, after their mm. */
+#define CSS_TASK_ITER_WITH_DEAD		0
+
 /* The id of a memcg that is small and used again had the name of the cgroup's. */
 #define mem_cgroup_private_id(memcg)	mem_cgroup_id(memcg)
 

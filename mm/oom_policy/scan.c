@@ -39,7 +39,8 @@ static int oom_policy_scan_css(struct mem_cgroup *memcg, unsigned int flags,
 /**
  * oom_policy_scan_memcgs - run a function on the tasks of a memcg and of all below it
  * @memcg: the memcg, referenced
- * @flags: CSS_TASK_ITER_PROCS for processes, 0 for threads
+ * @flags: CSS_TASK_ITER_PROCS for processes, else threads; CSS_TASK_ITER_WITH_DEAD for
+ *	   those, too, that have begun to exit and may be about to unmap
  * @fn: the function; stops the scan with a value other than 0
  * @arg: for @fn
  *

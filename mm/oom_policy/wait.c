@@ -116,7 +116,11 @@ bool oom_policy_in_flight(struct oom_policy_event *ev)
 	if (ev->oc->order == -1 || !atomic_read(&oom_policy_victims))
 		return false;
 
-	oom_policy_scan(ev->scope, true, oom_policy_find_dying, ev);
+	if (mem_cgroup_is_root(ev->scope))
+		oom_policy_scan(ev->scope, true, oom_policy_find_dying, ev);
+	else
+		oom_policy_scan_memcgs(ev->scope, CSS_TASK_ITER_PROCS | CSS_TASK_ITER_WITH_DEAD,
+				       oom_policy_find_dying, ev);
 	return ev->oc->chosen == (void *)-1UL;
 }
 
@@ -259,6 +263,6 @@ bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within)
 		return !!ev->oc->chosen;
 	}
 
-	oom_policy_scan_memcgs(within, 0, oom_policy_find_slow, ev);
+	oom_policy_scan_memcgs(within, CSS_TASK_ITER_WITH_DEAD, oom_policy_find_slow, ev);
 	return !!ev->oc->chosen;
 }
