@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A slice whose services come and go: the cgroups that are gone are still charged with
- * the pages of files, so that the kernel keeps them among their siblings.
+ * A slice whose services come and go: something of the cgroups that are gone is left, so
+ * that the kernel keeps them among their siblings. On 6.12 the pages of a file are enough;
+ * 7.3 has their parents charged with these, but somebody's inotify it still counts for
+ * whom it was made.
  */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -21,6 +24,7 @@
 #define NR_LIVE		10
 #define SHARED_FILE	"/tmp/dying_cgroups.data"
 #define PAGE		4096
+#define INSTANCES	"/proc/sys/fs/inotify/max_user_instances"
 
 /* A pass over so many pauses at every 1,024th, if it can: not at each from there on. */
 #define MANY_PAUSES	100U
@@ -32,6 +36,7 @@ FIXTURE(dying)
 	struct early *early;
 	pid_t pid[NR_LIVE];
 	int nr;
+	pid_t keeper[2];
 };
 
 static void name_of(char *name, size_t size, int n)
@@ -44,6 +49,7 @@ FIXTURE_SETUP(dying)
 	const struct tree no_tree = {};
 
 	ASSERT_EQ(0, protect_ancestors());
+	ASSERT_EQ(0, write_file(INSTANCES, "10000"));
 	ASSERT_EQ(0, cgroup_make("slice"));
 	ASSERT_EQ(0, cgroup_enable_memory("slice"));
 	self->policy = policy_load(&no_tree);
@@ -55,7 +61,7 @@ FIXTURE_SETUP(dying)
 	ASSERT_EQ(0, early__attach(self->early));
 }
 
-/* The next test would find them: they go with the file. */
+/* The next test would find them: they go with the file, and with who watches. */
 FIXTURE_TEARDOWN(dying)
 {
 	char path[32];
@@ -64,6 +70,10 @@ FIXTURE_TEARDOWN(dying)
 	early__destroy(self->early);
 	bpf_link__destroy(self->link);
 	policy__destroy(self->policy);
+	for (n = 0; n < 2 && self->keeper[n] > 0; n++) {
+		kill(self->keeper[n], SIGKILL);
+		waitpid(self->keeper[n], NULL, 0);
+	}
 	for (n = 0; n < self->nr; n++) {
 		kill(self->pid[n], SIGKILL);
 		waitpid(self->pid[n], NULL, 0);
@@ -86,38 +96,46 @@ static void add_live(struct __test_metadata *_metadata, FIXTURE_DATA(dying) * se
 	}
 }
 
-/* Each has one page of the file to its name, and somebody has been in it. */
-static int leave_behind(int from, int to)
+struct range {
+	int from;
+	int to;
+};
+
+/* Each has one page of the file to its name and an inotify, and somebody has been in it. */
+static int leave_behind(const void *arg, int ready_fd)
 {
 	const int fd = open(SHARED_FILE, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	const struct rlimit files = { 2 * NR_DYING, 2 * NR_DYING };
+	const struct range *range = arg;
 	char path[32], before[32] = "";
+	const char busy = BUSY;
 	int n;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (fd < 0)
+	if (fd < 0 || setrlimit(RLIMIT_NOFILE, &files))
 		return 1;
-	for (n = from; n < to; n++) {
+	for (n = range->from; n < range->to; n++) {
 		snprintf(path, sizeof(path), "slice/d%d", n);
 		if (cgroup_make(path) || cgroup_write(path, "cgroup.procs", "0") ||
-		    pwrite(fd, "", 1, (off_t)n * PAGE) != 1)
+		    pwrite(fd, "", 1, (off_t)n * PAGE) != 1 || inotify_init() < 0)
 			return 1;
 		if (*before && cgroup_remove(before))
 			return 1;
+		if (n % 100 == 0 && write(ready_fd, &busy, 1) != 1)
+			return 1;
 		snprintf(before, sizeof(before), "%s", path);
 	}
-	return cgroup_write("", "cgroup.procs", "0") || cgroup_remove(before);
+	if (cgroup_write("", "cgroup.procs", "0") || cgroup_remove(before) ||
+	    write(ready_fd, "", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
 }
 
-static void add_dying(struct __test_metadata *_metadata, int from, int to)
+static pid_t add_dying(int from, int to)
 {
-	const pid_t child = fork();
-	int status;
+	const struct range range = { .from = from, .to = to };
 
-	ASSERT_LE(0, child);
-	if (!child)
-		_exit(leave_behind(from, to));
-	ASSERT_EQ(child, waitpid(child, &status, 0));
-	ASSERT_EQ(0, status);
+	return child_start(leave_behind, &range, "who leaves cgroups behind");
 }
 
 static void condemn(struct __test_metadata *_metadata, FIXTURE_DATA(dying) * self, int n,
@@ -159,9 +177,11 @@ TEST_F_TIMEOUT(dying, siblings_take_no_part, 4 * TEST_TIMEOUT_S)
 	add_live(_metadata, self, NR_LIVE / 2);
 	condemn(_metadata, self, 0, "a selection among 5 cgroups");
 	condemn(_metadata, self, 1, "a selection among 4 cgroups");
-	add_dying(_metadata, 0, NR_DYING / 2);
+	self->keeper[0] = add_dying(0, NR_DYING / 2);
+	ASSERT_LT(0, self->keeper[0]);
 	add_live(_metadata, self, 1);
-	add_dying(_metadata, NR_DYING / 2, NR_DYING);
+	self->keeper[1] = add_dying(NR_DYING / 2, NR_DYING);
+	ASSERT_LT(0, self->keeper[1]);
 	add_live(_metadata, self, NR_LIVE - self->nr);
 	EXPECT_TRUE(wait_until(nr_dying() >= NR_DYING));
 
