@@ -480,7 +480,9 @@ static int find_task(struct walk *walk, int top, int *node, int *ruler, bool *le
 			return MODEL_NONE;
 		walk->barren[*node] = true;
 	}
-	*left = end != END_LEAF && end != END_GROUP && !by_tasks;
+	/* All of a group dies, whoever is asked. */
+	*left = end != END_LEAF && end != END_GROUP && !by_tasks &&
+		!(end == END_LEFT && walk->model->node[*node].group);
 	if (end == END_LEAF || end == END_GROUP)
 		return task;
 	/* No policy has chosen a memcg. */
