@@ -265,8 +265,11 @@ int call_what_is_not_listed(struct bpf_oom_ctx *ctx)
 	return bpf_modify_return_test_tp(1) ? BPF_OOM_FIRST : BPF_OOM_SECOND;
 }
 
-/* Functions that are checked on their own, and that are checked where they are called. */
-__noinline int global_verdict(struct bpf_oom_ctx *ctx)
+/*
+ * Functions that are checked on their own, and that are checked where they are called. What
+ * the former return may be anything to the verifier, and to the compiler if they are weak.
+ */
+__weak int global_verdict(struct bpf_oom_ctx *ctx)
 {
 	return ctx->usage_1 > ctx->usage_2 ? BPF_OOM_FIRST : BPF_OOM_SECOND;
 }
