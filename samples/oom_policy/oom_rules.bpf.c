@@ -26,7 +26,7 @@
  * - without the memory controller a cgroup has no priority.
  */
 #include <stdbool.h>
-#include <linux/bpf.h>
+#include <linux/bpf_oom_policy.h>
 #include <bpf/bpf_helpers.h>
 
 #include "kernel_types.h"
@@ -181,6 +181,7 @@ static __u32 mark_of(const char *suffix)
 	return bpf_strncmp(name, sizeof(name), "oomd_omit") ? 0 : OOM_MARK_OMIT;
 }
 
+/* What an attribute has given goes with it, if no line is about what is left. */
 static void remark(struct cgroup *cgrp, __u32 mark, bool set)
 {
 	const struct oom_value *value;
@@ -192,12 +193,13 @@ static void remark(struct cgroup *cgrp, __u32 mark, bool set)
 		return;
 	*own = set ? *own | mark : *own & ~mark;
 	value = find_value(cgrp->kn, ROOM_XATTR, *own);
-	if (!value)
+	if (!value && (set || !find_value(cgrp->kn, ROOM_XATTR, *own | mark)))
 		return;
 	memcg = bpf_get_mem_cgroup(&cgrp->self);
 	if (!memcg)
 		return;
-	bpf_oom_policy_set_priority(memcg, value->state, value->priority);
+	bpf_oom_policy_set_priority(memcg, value ? value->state : BPF_OOM_PRIORITY_UNSET,
+				    value ? value->priority : 0);
 	bpf_put_mem_cgroup(memcg);
 }
 

@@ -244,6 +244,17 @@ TEST_F_TIMEOUT(rules, managed_oom_preference, TEST_TIMEOUT_S)
 	expect_priority("prod.slice/a.service", "5");
 	ASSERT_EQ(0, rules("xattr user.oomd_avoid 200\n")) TH_LOG("%s", shell_output);
 	expect_priority("prod.slice/a.service", "200");
+
+	/* Where no other line is about it, nothing is left of it. */
+	ASSERT_EQ(0, removexattr(A, "user.oomd_avoid"));
+	expect_priority("prod.slice/a.service", "unset");
+	ASSERT_EQ(0, mark(A, "user.oomd_avoid", 0));
+	expect_priority("prod.slice/a.service", "200");
+	ASSERT_EQ(0, setxattr(A, "user.oomd_avoid", "0", 1, 0));
+	expect_priority("prod.slice/a.service", "unset");
+	EXPECT_EQ(0, cgroup_write("prod.slice/a.service", "memory.oom.priority", "7"));
+	ASSERT_EQ(0, setxattr(A, "user.other", "0", 1, 0));
+	expect_priority("prod.slice/a.service", "7");
 }
 
 /* A delegated cgroup belongs to its tenant, who may set attributes there. */
