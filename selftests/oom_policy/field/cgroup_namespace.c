@@ -20,6 +20,7 @@
 
 #define OUTPUT		"/tmp/cgroup_namespace"
 #define OUTSIDE		"cgroup id %llu (outside of " CGROUP_ROOT ")"
+#define OTHERS		"if one does outside of this cgroup namespace, name it with 'prog'"
 
 FIXTURE(cgroup_namespace)
 {
@@ -120,6 +121,16 @@ TEST_F_TIMEOUT(cgroup_namespace, shows_what_is_outside_as_outside, TEST_TIMEOUT_
 	ASSERT_EQ(0, cgroup_remove("A/a"));
 	snprintf(words, sizeof(words), "last victim cgroup id %llu (gone)", id);
 	agent_says(_metadata, "bpftool oom show", words);
+}
+
+/* One that is outside rules inside as well: nobody is told that there is none. */
+TEST_F_TIMEOUT(cgroup_namespace, does_not_claim_that_no_policy_rules, TEST_TIMEOUT_S)
+{
+	bpf_link__destroy(self->own);
+	self->own = NULL;
+	agent_says(_metadata, "bpftool oom select; true", OTHERS);
+	agent_says(_metadata, "bpftool oom rank; true", OTHERS);
+	agent_says(_metadata, "bpftool oom check; true", OTHERS);
 }
 
 int main(int argc, char **argv)

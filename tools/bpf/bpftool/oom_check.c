@@ -527,7 +527,12 @@ static int check_policies(const char *path)
 		if (list[i].path && oom_path_below(list[i].path, path) &&
 		    list[i].info.oom_policy.attach_type == BPF_OOM_POLICY)
 			return 0;
-	oom_err("no OOM policy rules in %s or below: attach one, or name one with 'prog'", path);
+	if (oom_private_root())
+		oom_err("no OOM policy is seen that rules in %s or below: if one does outside of this cgroup namespace, name it with 'prog'",
+			path);
+	else
+		oom_err("no OOM policy rules in %s or below: attach one, or name one with 'prog'",
+			path);
 	return -1;
 }
 

@@ -637,7 +637,11 @@ int oom_judge_ruling(struct oom_judge *judge, const char *path, __u32 attach_typ
 	ruling = attach_type == OOM_ANY_TYPE ? policy_of_event(path) :
 		 oom_policy_ruling(path, BPF_OOM_POLICY);
 	if (!ruling) {
-		oom_err("no OOM policy rules in %s: attach one there or above it", path);
+		if (oom_private_root())
+			oom_err("no OOM policy is seen that rules in %s: if one does outside of this cgroup namespace, name it with 'prog'",
+				path);
+		else
+			oom_err("no OOM policy rules in %s: attach one there or above it", path);
 		return -1;
 	}
 	if (oom_judge_open(judge, ruling->info.prog_id))
