@@ -56,8 +56,8 @@ FIXTURE_TEARDOWN(cgroup_namespace)
 	unlink(OUTPUT);
 }
 
-/* A command where /agent is the root of all cgroups. */
-static pid_t agent_start(const char *command)
+/* A command where /agent is the root of all cgroups; or all others are mounted as well. */
+static pid_t agent_start(const char *command, bool all)
 {
 	char redirected[512];
 	pid_t pid;
@@ -71,8 +71,8 @@ static pid_t agent_start(const char *command)
 		_exit(125);
 	if (unshare(CLONE_NEWCGROUP | CLONE_NEWNS) ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    umount2(CGROUP_ROOT, MNT_DETACH) ||
-	    mount("none", CGROUP_ROOT, "cgroup2", 0, NULL)) {
+	    (!all && (umount2(CGROUP_ROOT, MNT_DETACH) ||
+		      mount("none", CGROUP_ROOT, "cgroup2", 0, NULL)))) {
 		diag("no cgroup namespace: %m");
 		_exit(125);
 	}
@@ -80,16 +80,19 @@ static pid_t agent_start(const char *command)
 	_exit(126);
 }
 
-static void agent_says(struct __test_metadata *_metadata, const char *command,
-		       const char *words)
+static void says(struct __test_metadata *_metadata, pid_t pid, const char *words)
 {
-	const pid_t pid = agent_start(command);
-
 	EXPECT_EQ(0, wait_exit(pid));
 	EXPECT_TRUE(file_has(OUTPUT, words)) {
 		shell("cat " OUTPUT);
 		TH_LOG("'%s' is not in: %s", words, shell_output);
 	}
+}
+
+static void agent_says(struct __test_metadata *_metadata, const char *command,
+		       const char *words)
+{
+	says(_metadata, agent_start(command, false), words);
 }
 
 TEST_F_TIMEOUT(cgroup_namespace, shows_what_is_outside_as_outside, TEST_TIMEOUT_S)
@@ -105,7 +108,7 @@ TEST_F_TIMEOUT(cgroup_namespace, shows_what_is_outside_as_outside, TEST_TIMEOUT_
 	snprintf(words, sizeof(words), "bpftool oom show %llu; true", id);
 	agent_says(_metadata, words, "(outside of " CGROUP_ROOT ")");
 
-	self->agent = agent_start("exec bpftool oom monitor count 1");
+	self->agent = agent_start("exec bpftool oom monitor count 1", false);
 	ASSERT_LT(0, self->agent);
 	ASSERT_TRUE(wait_until(file_has(OUTPUT, "watching OOM policies")));
 	ASSERT_EQ(0, policy_event(self->policy));
@@ -131,6 +134,16 @@ TEST_F_TIMEOUT(cgroup_namespace, does_not_claim_that_no_policy_rules, TEST_TIMEO
 	agent_says(_metadata, "bpftool oom select; true", OTHERS);
 	agent_says(_metadata, "bpftool oom rank; true", OTHERS);
 	agent_says(_metadata, "bpftool oom check; true", OTHERS);
+}
+
+/* The host's mount in a container: the kernel finds none by its id but those below. */
+TEST_F_TIMEOUT(cgroup_namespace, outside_in_the_hosts_mount_is_told, TEST_TIMEOUT_S)
+{
+	says(_metadata, agent_start("bpftool oom rank", true), "outside of it are not compared");
+	says(_metadata, agent_start("bpftool oom compare A agent; true", true),
+	     "removed meanwhile, or is outside of this cgroup namespace");
+	says(_metadata, agent_start("bpftool -j oom show | jq .private_namespace", true), "true");
+	EXPECT_NE(0, shell("bpftool oom rank 2>&1 | grep namespace"));
 }
 
 int main(int argc, char **argv)

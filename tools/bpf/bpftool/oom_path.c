@@ -130,9 +130,32 @@ int oom_cgroup_get_id(int dir_fd, const char *name, __u64 *id)
 	return 0;
 }
 
+/* Whether what is mounted begins above the root of this cgroup namespace. */
+static bool mount_is_outside(void)
+{
+	bool outside = false;
+	char *line = NULL, root[4];
+	size_t size = 0;
+	FILE *mounts;
+
+	mounts = fopen("/proc/self/mountinfo", "re");
+	while (mounts && getline(&line, &size, mounts) >= 0) {
+		if (!strstr(line, " - cgroup2 "))
+			continue;
+		/* The fourth field is relative to that root. */
+		outside = sscanf(line, "%*s %*s %*s %3s", root) == 1 && !strcmp(root, "/..");
+		break;
+	}
+	if (mounts)
+		fclose(mounts);
+	free(line);
+	return outside;
+}
+
 /*
  * In a cgroup namespace of one's own the root that is seen is not that of the machine,
- * which has the first id.
+ * which has the first id; or the machine's is, in whose mount the kernel finds by its id
+ * only what is below the root of the namespace.
  */
 static void look_at_root(void)
 {
@@ -141,15 +164,18 @@ static void look_at_root(void)
 	if (root_told || oom_cgroup_get_id(mount_fd, "", &id))
 		return;
 	root_told = true;
-	if (id == 1)
-		return;
-	private_root = id;
-	p_info("in a cgroup namespace of its own: / is the cgroup with the id %llu, not the root of the machine; what is outside is not seen",
-	       id);
+	if (id != 1) {
+		private_root = id;
+		p_info("in a cgroup namespace of its own: / is the cgroup with the id %llu, not the root of the machine; what is outside is not seen",
+		       id);
+	} else if (mount_is_outside()) {
+		private_root = id;
+		p_info("in a cgroup namespace of its own, though all cgroups are mounted: those outside of it are not compared");
+	}
 }
 
 /**
- * oom_private_root() - is there more above the root that is seen?
+ * oom_private_root() - is there more than this cgroup namespace has?
  *
  * Return: the id of that root if so, else 0; after oom_cgroup_mount().
  */

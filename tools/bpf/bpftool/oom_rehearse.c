@@ -175,6 +175,11 @@ int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
 	return oom_cgroup_parse(path, scope);
 }
 
+static const char *or_outside(void)
+{
+	return oom_private_root() ? ", or is outside of this cgroup namespace" : "";
+}
+
 /**
  * oom_explain_test_run() - why a program could not be run
  * @judge: the program
@@ -188,7 +193,7 @@ void oom_explain_test_run(const struct oom_judge *judge, int err, const char *pa
 		oom_err("no permission to run %s: it takes CAP_SYS_ADMIN", judge->name);
 		break;
 	case ENOENT:
-		oom_err("%s has been removed meanwhile", path);
+		oom_err("%s has been removed meanwhile%s", path, or_outside());
 		break;
 	case EOPNOTSUPP:
 		oom_err("%s has no memory controller", path);
@@ -206,7 +211,7 @@ static void explain_compare(const struct oom_judge *judge, int err, const char *
 	if (err == EOPNOTSUPP)
 		oom_err("%s (prog id %u) compares processes, not cgroups", judge->name, judge->id);
 	else if (err == ENOENT || err == EXDEV)
-		oom_err("%s or %s has been removed meanwhile", a, b);
+		oom_err("%s or %s has been removed meanwhile%s", a, b, or_outside());
 	else
 		oom_explain_test_run(judge, err, a);
 }
