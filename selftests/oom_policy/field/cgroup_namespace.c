@@ -144,6 +144,14 @@ TEST_F_TIMEOUT(cgroup_namespace, outside_in_the_hosts_mount_is_told, TEST_TIMEOU
 	     "removed meanwhile, or is outside of this cgroup namespace");
 	says(_metadata, agent_start("bpftool -j oom show | jq .private_namespace", true), "true");
 	EXPECT_NE(0, shell("bpftool oom rank 2>&1 | grep namespace"));
+
+	/* All policies are seen there: that there is none is said as anywhere. */
+	bpf_link__destroy(self->own);
+	bpf_link__destroy(self->root);
+	self->own = NULL;
+	self->root = NULL;
+	says(_metadata, agent_start("bpftool oom select; true", true),
+	     "no OOM policy rules in /: attach one");
 }
 
 int main(int argc, char **argv)

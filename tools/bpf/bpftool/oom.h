@@ -33,6 +33,7 @@
 /* oom_path.c */
 int oom_cgroup_mount(void);
 const char *oom_mount_point(void);
+bool oom_private_namespace(void);
 __u64 oom_private_root(void);
 char *oom_cgroup_path(__u64 id);
 char *oom_cgroup_path_of(int fd);

@@ -26,6 +26,7 @@
 static char mount_point[PATH_MAX];
 static int mount_fd = -1;
 static __u64 private_root;
+static bool private_namespace;
 static bool root_told;
 
 /* The handle of a cgroup in cgroup v2 is its id. */
@@ -164,18 +165,28 @@ static void look_at_root(void)
 	if (root_told || oom_cgroup_get_id(mount_fd, "", &id))
 		return;
 	root_told = true;
+	private_namespace = id != 1 || mount_is_outside();
 	if (id != 1) {
 		private_root = id;
 		p_info("in a cgroup namespace of its own: / is the cgroup with the id %llu, not the root of the machine; what is outside is not seen",
 		       id);
-	} else if (mount_is_outside()) {
-		private_root = id;
+	} else if (private_namespace) {
 		p_info("in a cgroup namespace of its own, though all cgroups are mounted: those outside of it are not compared");
 	}
 }
 
 /**
- * oom_private_root() - is there more than this cgroup namespace has?
+ * oom_private_namespace() - are there cgroups that the kernel does not find from here?
+ *
+ * They may be mounted all the same. After oom_cgroup_mount().
+ */
+bool oom_private_namespace(void)
+{
+	return private_namespace;
+}
+
+/**
+ * oom_private_root() - is there more above the root that is seen?
  *
  * Return: the id of that root if so, else 0; after oom_cgroup_mount().
  */

@@ -177,7 +177,7 @@ int oom_parse_scope(int argc, char **argv, struct oom_cgroup *scope,
 
 static const char *or_outside(void)
 {
-	return oom_private_root() ? ", or is outside of this cgroup namespace" : "";
+	return oom_private_namespace() ? ", or is outside of this cgroup namespace" : "";
 }
 
 /**

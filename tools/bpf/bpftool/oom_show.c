@@ -318,7 +318,7 @@ static void show_json(const struct show *show)
 
 	jsonw_start_object(json_wtr);
 	jsonw_bool_field(json_wtr, "enabled", oom_policy_enabled());
-	jsonw_bool_field(json_wtr, "private_namespace", oom_private_root());
+	jsonw_bool_field(json_wtr, "private_namespace", oom_private_namespace());
 	jsonw_name(json_wtr, "policies");
 	jsonw_start_array(json_wtr);
 	for (i = 0; i < show->nr; i++)
