@@ -121,9 +121,10 @@ int act_bombs(void)
 	if (pid < 0)
 		return -1;
 	await_kills(1);
-	put(path, "cgroup.kill", "1");
+	/* In this order: the first one may not have been there yet, nor its children. */
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+	put(path, "cgroup.kill", "1");
 	return 0;
 }
 
