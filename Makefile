@@ -134,7 +134,8 @@ test-module: tests ## the module on Debian's own kernels (KERNELS=, TESTS="selec
 .PHONY: field
 field: tools ## the same with Debian, systemd and other killers in the machine (TESTS="field_killers": some)
 	@scripts/deps field
-	@$(if $(filter-out field_dkms,$(filter field_%,$(SELECTED))), \
+	@$(if $(filter field_install,$(SELECTED)),$(STEP) field-small scripts/field small)
+	@$(if $(filter-out field_install field_dkms,$(filter field_%,$(SELECTED))), \
 		$(STEP) kernel-field scripts/kernel $(B)/src $(B)/kernel-field \
 			vm/kernel.config vm/field.config && $(STEP) field scripts/field)
 	@$(if $(filter field_dkms,$(SELECTED)),$(STEP) field-dkms scripts/field dkms)
