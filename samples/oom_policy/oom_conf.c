@@ -191,14 +191,36 @@ static int parse_grace(struct oom_conf *conf, int line, char **words)
 			     &conf->grace_ms);
 }
 
-/* Of the machine's memory and swap. */
+/* Bytes, with a unit behind them. */
+static int parse_size(const char *text, __u64 *bytes)
+{
+	static const char units[] = "KMG";
+	const char *unit;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -1;
+	errno = 0;
+	*bytes = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, *end++) : NULL;
+	if (errno || !unit || *end || *bytes >> (64 - 10 * (unit - units + 1)))
+		return -1;
+	*bytes <<= 10 * (unit - units + 1);
+	return 0;
+}
+
+/* That, or a share of the machine's memory and swap */
 static int parse_floor(struct oom_conf *conf, int line, char **words)
 {
 	struct sysinfo info;
 	double percent;
 
+	if (!parse_size(words[1], &conf->floor))
+		return 0;
 	if (parse_share(words[1], &percent))
-		return conf_fail(conf, line, "a floor is from 0%% to 100%%, not '%s'", words[1]);
+		return conf_fail(conf, line,
+				 "a floor is a size like 4M, or from 0%% to 100%%, not '%s'",
+				 words[1]);
 	if (sysinfo(&info))
 		return conf_fail(conf, line, "how much memory there is cannot be told: %s",
 				 strerror(errno));
@@ -229,7 +251,7 @@ static const struct statement {
 	{ "flags", "FLAG[,FLAG...]", 2, parse_flags, offsetof(struct oom_conf, flags_line) },
 	{ "budget", "MICROSECONDS", 2, parse_budget, offsetof(struct oom_conf, budget_line) },
 	{ "grace", "MILLISECONDS", 2, parse_grace, offsetof(struct oom_conf, grace_line) },
-	{ "floor", "SHARE%", 2, parse_floor, offsetof(struct oom_conf, floor_line) },
+	{ "floor", "SIZE|SHARE%", 2, parse_floor, offsetof(struct oom_conf, floor_line) },
 };
 
 static int parse_statement(struct oom_conf *conf, int line, char **words, int nr)

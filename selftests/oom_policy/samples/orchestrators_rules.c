@@ -91,6 +91,9 @@ TEST_F_TIMEOUT(rules, bad_lines_change_nothing, TEST_TIMEOUT_S)
 	EXPECT_NE(NULL, strstr(shell_output, CONF ":2: "));
 	EXPECT_NE(NULL, strstr(shell_output, CONF ":3: a priority is max or a number"));
 	EXPECT_NE(NULL, strstr(shell_output, CONF ":4: what is 'foo'?"));
+	EXPECT_EQ(1, rules("floor 4X\n"));
+	EXPECT_NE(NULL, strstr(shell_output, CONF ":1: a floor is a size like 4M"));
+	EXPECT_EQ(1, rules("floor 17179869184G\n"));
 	/* No such file, no policy in it, no such cgroup: known when all lines are read. */
 	EXPECT_EQ(1, rules("path /prod.slice 20\npolicy /no/such/file\n"));
 	EXPECT_NE(NULL, strstr(shell_output, CONF ":2: cannot open /no/such/file"));
@@ -195,6 +198,19 @@ TEST_F_TIMEOUT(rules, decides_who_dies, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, raise_oom_sysrq());
 	EXPECT_TRUE(wait_until(has_ended(self->pid[0])));
 	EXPECT_FALSE(has_ended(self->pid[1]));
+}
+
+/* The lower one is below it. */
+TEST_F_TIMEOUT(rules, floor, TEST_TIMEOUT_S)
+{
+	ASSERT_EQ(0, rules(POLICY_LINE "floor 16M\nunit a.service -1\npath /prod.slice/* 0\n"));
+	ASSERT_EQ(0, cgroup_make_path("prod.slice/a.service"));
+	ASSERT_EQ(0, cgroup_make("prod.slice/b.service"));
+	self->pid[0] = task_start_in("prod.slice/a.service", 8, 0);
+	self->pid[1] = task_start_in("prod.slice/b.service", 24, 0);
+	ASSERT_EQ(0, raise_oom_sysrq());
+	EXPECT_TRUE(wait_until(has_ended(self->pid[1])));
+	EXPECT_FALSE(has_ended(self->pid[0]));
 }
 
 #define A	CGROUP_ROOT "/prod.slice/a.service"
