@@ -117,6 +117,18 @@ static void mount_all(void)
 		die("/dev");
 }
 
+static bool booted_with(const char *word)
+{
+	char line[4096] = "";
+	FILE *f = fopen("/proc/cmdline", "re");
+
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	return strstr(line, word);
+}
+
 /* Ports and terminals are probed by a kernel worker: they may come after us. */
 static int open_soon(const char *path, int flags)
 {
@@ -335,7 +347,8 @@ int main(void)
 	status_fd = open_port("status");
 	port = open_port("output");
 	loopback_up();
-	if (write_file(CGROUP_ROOT "/cgroup.subtree_control", "+memory"))
+	if (write_file(CGROUP_ROOT "/cgroup.subtree_control", "+memory") &&
+	    !booted_with("cgroup_disable=memory"))
 		die("enable the memory controller");
 	write_file(CGROUP_ROOT "/cgroup.subtree_control", "+pids");
 

@@ -4,8 +4,8 @@
  * refuses, and what it cannot ask the verifier for. What it decides is up to the other
  * tests, which know nothing of it.
  *
- * "module lockdown" is for a machine that is to refuse it: booted with
- * lockdown=integrity.
+ * "module lockdown" and "module no_memcg" are for machines that are to refuse it: booted
+ * with lockdown=integrity and with cgroup_disable=memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 
 #include "kselftest_harness.h"
 #include "kmsg.h"
+#include "handler.skel.h"
 #include "policy.h"
 #include "verifier.skel.h"
 
@@ -422,6 +423,46 @@ TEST_F(present, is_known_to_libbpf_only)
 	EXPECT_NE(NULL, strstr(text, "link_type:\tstruct_ops"));
 }
 
+TEST_F(present, has_no_kfunc_for_handlers)
+{
+	struct handler *skel = handler__open();
+	struct bpf_program *prog;
+	struct bpf_map *map;
+
+	ASSERT_NE(NULL, skel);
+	bpf_object__for_each_map(map, skel->obj)
+		if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+			bpf_map__set_autocreate(map, false);
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_autoload(prog, prog == skel->progs.onlooker);
+
+	said[0] = '\0';
+	libbpf_set_print(keep_words);
+	EXPECT_NE(0, handler__load(skel));
+	libbpf_set_print(NULL);
+	EXPECT_NE(NULL, strstr(said, "'bpf_oom_policy_select': not found"));
+	handler__destroy(skel);
+}
+
+TEST_F(present, link_tells_nothing_once_detached)
+{
+	struct bpf_program *prog = load_one(self->skel, "return_equal");
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	ASSERT_NE(NULL, prog);
+	self->link = attach_with(prog, "");
+	ASSERT_NE(NULL, self->link);
+	ASSERT_EQ(0, bpf_link_get_info_by_fd(bpf_link__fd(self->link), &info, &len));
+	EXPECT_EQ(BPF_LINK_TYPE_OOM_POLICY, info.type);
+
+	ASSERT_EQ(0, bpf_link__detach(self->link));
+	memset(&info, 0, sizeof(info));
+	len = sizeof(info);
+	ASSERT_EQ(0, bpf_link_get_info_by_fd(bpf_link__fd(self->link), &info, &len));
+	EXPECT_EQ(BPF_LINK_TYPE_STRUCT_OPS, info.type);
+}
+
 static int test_refusal(const char *name, int err, const char *words)
 {
 	int log = kmsg_open();
@@ -439,5 +480,7 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "lockdown"))
 		return test_refusal("lockdown", -EPERM, "unsigned module loading is restricted");
+	if (argc > 1 && !strcmp(argv[1], "no_memcg"))
+		return test_refusal("no_memcg", -EOPNOTSUPP, "memory controller is disabled");
 	return test_harness_run(argc, argv);
 }
