@@ -4,6 +4,7 @@
  * on. in_flight.c has the victims that it has not given up on.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf_oom_policy.h>
@@ -333,6 +334,21 @@ TEST_F_TIMEOUT(memcg, wait_is_one_event, TEST_TIMEOUT_S)
 	/* Nobody waits for T's victim elsewhere. */
 	EXPECT_EQ(0, early_kill(scene->early, cgroup_id("U"), 0));
 	EXPECT_STREQ("T/a U/a", policy_victims(scene->policy, &scene->tree));
+}
+
+/* Whoever has a signal to look after does not wait for the grace to pass. */
+TEST_F_TIMEOUT(memcg, wait_ends_with_a_signal, TEST_TIMEOUT_S)
+{
+	struct early_scene *scene = &self->scene;
+	const time_t begin = now_s();
+
+	ASSERT_EQ(0, memcg_shortage_begin(&self->shortage, "T", NULL));
+	ASSERT_TRUE(wait_until(times_held(scene->link)));
+	ASSERT_EQ(0, kill(self->shortage.pid, SIGUSR1));
+	EXPECT_TRUE(wait_until(has_ended(self->shortage.pid)));
+	/* Later, it would prove nothing. */
+	EXPECT_GT(LONG_GRACE_MS / 1000, now_s() - begin);
+	EXPECT_STREQ("T/a", policy_victims(scene->policy, &scene->tree));
 }
 
 int main(int argc, char **argv)
