@@ -48,6 +48,9 @@ until_true()
 	done
 }
 
+# as_typed COMMAND...: what a login shell starts may be killed, unlike a case
+as_typed() { choom -n 0 -- "$@"; }
+
 # page HEADING: runs the commands that the page has below that heading
 page()
 {
@@ -61,7 +64,7 @@ page()
 		echo "the page has no commands below '$1'"
 		return 1
 	}
-	bash -ex /run/field.page </dev/null
+	as_typed bash -ex /run/field.page </dev/null
 }
 
 unit() { systemctl show --property="$2" --value "$1"; }
@@ -183,6 +186,18 @@ as_rehearsed()
 	"$@"
 	victim=$(kill_after "$before")
 	same killed "$whom" "$victim"
+}
+
+# goes_last PARENT PATTERN N: it has N children like that, and none of them dies before
+# another one. Whom nobody can kill has no place in the order.
+goes_last()
+{
+	bpftool -j oom rank "$1" | jq -e --arg like "$2" --argjson n "$3" '
+		[.children[] | select(.cgroup | test($like))] as $last |
+		([.children[] | select(.cgroup | test($like) | not) | .rank // 0] | max) as $others |
+		($last | length) == $n and all($last[]; .rank == null or .rank > $others)' && return
+	bpftool oom rank "$1"
+	return 1
 }
 
 priority() { cat "$cgroups$1/memory.oom.priority"; }
