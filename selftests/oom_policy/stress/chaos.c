@@ -135,5 +135,6 @@ int chaos_stop(void)
 		ksft_print_msg("%s: %llu acts, %llu of them refused\n", actors[i].name,
 			       shared->done[i], shared->refused[i]);
 	}
+	unpin_slots();
 	return err;
 }

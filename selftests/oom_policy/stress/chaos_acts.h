@@ -14,6 +14,9 @@ int act_rehearsals(void);
 /* Attaches an honest policy to the root, and says so to the judge. */
 int install_root(void);
 
+/* Takes away what act_policies() has left in bpffs. */
+void unpin_slots(void);
+
 /* chaos_cgroups.c */
 int act_cgroups(void);
 int act_moves(void);

@@ -129,6 +129,17 @@ static int pin_slot(int *slot)
 	return 0;
 }
 
+void unpin_slots(void)
+{
+	char path[64];
+	int i;
+
+	for (i = 0; i < NR_SLOTS; i++) {
+		snprintf(path, sizeof(path), PIN_DIR "stress%d", i);
+		unlink(path);
+	}
+}
+
 static int ask_slot(int link_fd)
 {
 	struct bpf_link_info info = {};
