@@ -40,6 +40,14 @@ static int rules(const char *text)
 	return shell("oom_rules --config " CONF " apply");
 }
 
+/* A program goes a moment after the pin of its link. */
+static int remove_rules(void)
+{
+	if (shell("oom_rules remove"))
+		return -1;
+	return wait_until(shell("bpftool prog show | grep -E 'name (online|marked) '")) ? 0 : -1;
+}
+
 static void expect_priority_at(struct __test_metadata *_metadata, const char *path,
 			       const char *value)
 {
@@ -141,7 +149,7 @@ TEST_F_TIMEOUT(rules, reload, TEST_TIMEOUT_S)
 	EXPECT_NE(NULL, strstr(shell_output, "250"));
 	EXPECT_NE(NULL, strstr(shell_output, "memcg"));
 
-	ASSERT_EQ(0, shell("oom_rules remove"));
+	ASSERT_EQ(0, remove_rules());
 	EXPECT_EQ(1, shell("bpftool oom show | grep tenant_prio"));
 	ASSERT_EQ(0, cgroup_remove("prod.slice/b.service"));
 	ASSERT_EQ(0, cgroup_make("prod.slice/b.service"));
@@ -255,7 +263,7 @@ TEST_F_TIMEOUT(rules, managed_oom_preference, TEST_TIMEOUT_S)
 	expect_priority("prod.slice/a.service", "5");
 
 	/* Those that are there already when the rules come. */
-	ASSERT_EQ(0, shell("oom_rules remove"));
+	ASSERT_EQ(0, remove_rules());
 	ASSERT_EQ(0, mark(A, "user.oomd_avoid", 0));
 	expect_priority("prod.slice/a.service", "5");
 	ASSERT_EQ(0, rules("xattr user.oomd_avoid 200\n")) TH_LOG("%s", shell_output);
