@@ -34,6 +34,7 @@
  * - the kernel writes its report before it kills: a slow console holds up the kill,
  *   unless the console's log level keeps it out (dmesg -n);
  * - without a policy the largest process of the scope dies, as the kernel has it;
+ * - to read memory.stat, for a condition on memory, takes the kernel a page;
  * - hooks (--prekill) take memory and time when both are short, and after them the
  *   kernel chooses anew: mostly, but not for certain, whom they were told of.
  */
