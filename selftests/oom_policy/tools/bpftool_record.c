@@ -370,6 +370,48 @@ TEST_F_TIMEOUT(record, shadow_of_another_way, TEST_TIMEOUT_S)
 	says(_metadata, "'count' wants a number of events");
 }
 
+/* More comparisons than there is room for while nobody reads them. */
+#define NR_UNREAD	14500
+
+TEST_F_TIMEOUT(record, shadow_tells_what_it_has_lost, TEST_TIMEOUT_S)
+{
+	static const char * const command[] = {
+		"exec bpftool oom shadow " GLOBALS,
+		"exec bpftool -j oom shadow " GLOBALS " 2>/dev/null",
+	};
+	static const char * const said[] = { "/tmp/shadow", "/tmp/shadow.json" };
+	const struct node *a = tree_find(&self->tree, "A");
+	struct early *early = early_load(NULL);
+	int status, i;
+	pid_t pid[2];
+
+	/* Two who are compared, and neither of them is killed. */
+	ASSERT_NE(NULL, early);
+	ASSERT_EQ(0, set_oom_score_adj(tree_find(&self->tree, "A/x")->pid[0], -1000));
+	ASSERT_EQ(0, set_oom_score_adj(tree_find(&self->tree, "A/y")->pid[0], -1000));
+	for (i = 0; i < 2; i++) {
+		pid[i] = shell_start(command[i], said[i]);
+		ASSERT_LT(0, pid[i]);
+		/* The last of its programs. */
+		ASSERT_TRUE(wait_until(!shell("grep -q oom_policy_done /proc/%d/fdinfo/*",
+					      pid[i])));
+		ASSERT_EQ(0, kill(pid[i], SIGSTOP));
+		ASSERT_EQ(pid[i], waitpid(pid[i], &status, WUNTRACED));
+	}
+	for (i = 0; i < NR_UNREAD; i++)
+		ASSERT_EQ(-ESRCH, early_kill(early, a->id, 0));
+	early__destroy(early);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, kill(pid[i], SIGTERM));
+		EXPECT_EQ(0, kill(pid[i], SIGCONT));
+		EXPECT_EQ(pid[i], waitpid(pid[i], &status, 0));
+		EXPECT_EQ(0, status);
+	}
+	runs(_metadata, 0, "jq -s 'map(.lost // 0) | add' /tmp/shadow.json");
+	EXPECT_LT(0, atoi(shell_output));
+	runs(_metadata, 0, "grep -q '  lost %d comparisons: ' /tmp/shadow", atoi(shell_output));
+}
+
 int main(int argc, char **argv)
 {
 	require_bare_machine();

@@ -250,6 +250,25 @@ TEST_F_TIMEOUT(terminal, same_as_into_a_pipe, TEST_TIMEOUT_S)
 	}
 }
 
+/* Once a second, to whoever waits at a terminal and nobody else; gone in the end. */
+TEST_F_TIMEOUT(terminal, shows_progress, TEST_TIMEOUT_S)
+{
+	const char *shown;
+
+	EXPECT_EQ(0, on_terminal("LD_PRELOAD=/tests/fast_clock.so bpftool oom check"));
+	shown = strstr(shell_output, "\rchecking: 1 cgroups, ");
+	ASSERT_NE(NULL, shown) TH_LOG("%s", shell_output);
+	shown = strstr(shown, "                    \r");
+	ASSERT_NE(NULL, shown);
+	EXPECT_EQ(NULL, strstr(shown, "checking: "));
+	EXPECT_NE(NULL, strstr(shown, "contradictions: 0 "));
+
+	EXPECT_EQ(0, on_terminal("LD_PRELOAD=/tests/fast_clock.so bpftool oom check 2>&1 | cat"));
+	EXPECT_EQ(NULL, strstr(shell_output, "checking: "));
+	EXPECT_EQ(0, on_terminal("LD_PRELOAD=/tests/fast_clock.so bpftool -j oom check"));
+	EXPECT_EQ(NULL, strstr(shell_output, "checking: "));
+}
+
 /* The length of a colour of ours that the text begins with. */
 static size_t colour_length(const char *text)
 {
