@@ -6,7 +6,9 @@
  * Events are serialized by oom_lock, so one set of globals describes the event
  * that is going on. What user space does to the root's policy, and moving tasks
  * between tenants, it announces in two counters, odd while it lasts: events that
- * overlap it are counted apart.
+ * overlap it are counted apart. A third one is for moves within a tenant: who dies is
+ * looked for in one cgroup after the other, by the stock killer as well, and a victim that
+ * comes to where it has looked already is not seen.
  */
 #include <stdbool.h>
 #include <linux/bpf_oom_policy.h>
@@ -57,6 +59,7 @@ struct {
 /* Written by user space. */
 __u32 policy_epoch;
 __u32 move_epoch;
+__u32 shift_epoch;
 
 /* Read by user space. */
 __u32 sated;			/* somebody was killed */
@@ -71,11 +74,13 @@ __u64 several_tenants;		/* one event killed in more than one */
 __u64 outside_scope;
 __u64 while_dying;		/* somebody was chosen while a victim was dying */
 __u64 moved;			/* not judged on these three: tasks were moved */
+__u64 shifted;			/* not judged on the last one: within a tenant */
 __u64 forgotten;		/* dying victims that there was no room for */
 
 /* The event that is going on. */
 __u32 now_policy_epoch;
 __u32 now_move_epoch;
+__u32 now_shift_epoch;
 __u64 now_scope;		/* cgroup id, 0 for the machine */
 __u32 now_tenants;		/* bits of those who were killed in */
 __u32 now_outside;
@@ -191,6 +196,7 @@ int BPF_PROG(on_event_begin, struct oom_control *oc)
 	nr_events++;
 	now_policy_epoch = policy_epoch;
 	now_move_epoch = move_epoch;
+	now_shift_epoch = shift_epoch;
 	now_scope = oc->memcg ? BPF_CORE_READ(oc, memcg, css.cgroup, kn, id) : 0;
 	now_tenants = 0;
 	now_outside = 0;
@@ -227,6 +233,10 @@ static void judge_place(bool sysrq)
 	outside_scope += now_outside;
 	if (sysrq)
 		return;
+	if (!unchanged(now_shift_epoch, shift_epoch)) {
+		shifted++;
+		return;
+	}
 	bpf_for_each_map_elem(&dying, count_dying, &here, 0);
 	while_dying += !!here;
 }

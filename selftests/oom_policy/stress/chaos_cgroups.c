@@ -77,23 +77,22 @@ int act_cgroups(void)
 	return rmdir(full);
 }
 
-/* Mostly within a tenant; from one to the other, the judge is told. */
+/* Mostly within a tenant. The judge is told. */
 int act_moves(void)
 {
-	__u32 *epoch = &chaos.stress->bss->move_epoch;
+	struct stress__bss *bss = chaos.stress->bss;
 	const int from = pick(ARRAY_SIZE(homes));
 	const bool far = !pick(FAR_MOVES);
 	const pid_t pid = pick_task(homes[from]);
+	__u32 *epoch = far ? &bss->move_epoch : &bss->shift_epoch;
 	char number[16];
 	int err;
 
 	if (!pid)
 		return -1;
 	snprintf(number, sizeof(number), "%d", pid);
-	if (!far)
-		return put(homes[from ^ 1], "cgroup.procs", number);
 	chaos_announce(epoch);
-	err = put(PICK(homes), "cgroup.procs", number);
+	err = put(far ? PICK(homes) : homes[from ^ 1], "cgroup.procs", number);
 	chaos_announce(epoch);
 	return err;
 }

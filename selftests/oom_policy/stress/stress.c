@@ -404,7 +404,8 @@ static void print_results(const struct stress__bss *bss)
 		       bss->nr_events);
 	ksft_print_msg("with the root's policy in place: %llu, without: %llu\n",
 		       bss->judged, bss->unjudged);
-	ksft_print_msg("with tasks on the move: %llu\n", bss->moved);
+	ksft_print_msg("with tasks on the move: %llu, within a tenant: %llu\n", bss->moved,
+		       bss->shifted);
 	ksft_print_msg("victims that the judge lost sight of: %llu\n", bss->forgotten);
 	ksft_print_msg("the precious tenant died: %llu times with the policy, %llu without\n",
 		       bss->precious_judged, bss->precious_unjudged);
