@@ -560,7 +560,7 @@ int __init oom_policy_ops_init(void)
 	}
 	oom_policy_verifier_init();
 
-	oom_policy_wq = alloc_workqueue("oom_policy", 0, 0);
+	oom_policy_wq = alloc_workqueue("oom_policy", WQ_UNBOUND, 0);
 	if (!oom_policy_wq)
 		return -ENOMEM;
 	err = register_bpf_struct_ops(&ops_type, bpf_oom_policy_ops);
