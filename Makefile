@@ -8,9 +8,12 @@ TOP   := $(CURDIR)
 STEP  := scripts/step
 
 # BASE is the kernel that the overlay is laid over; another than the default has a
-# folder of its own in build/.
+# folder of its own in build/. So has ARCH, the machine, for another than this one.
 export BASE
-B     := $(shell BASE='$(BASE)' scripts/base || echo none)
+ifdef ARCH
+export ARCH
+endif
+B     := $(shell BASE='$(BASE)' ARCH='$(ARCH)' scripts/base || echo none)
 ifeq ($(B),none)
 $(error nothing was built)
 endif
@@ -72,7 +75,7 @@ endif
 
 # What a test names is known before anything is built for it.
 ifneq ($(filter test coverage field,$(MAKECMDGOALS)),)
-SELECTED := $(shell BASE='$(BASE)' FIELD=$(filter field,$(MAKECMDGOALS)) DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' COVERAGE='$(COVERAGE)' \
+SELECTED := $(shell BASE='$(BASE)' ARCH='$(ARCH)' FIELD=$(filter field,$(MAKECMDGOALS)) DEBUG='$(DEBUG)' KCSAN='$(KCSAN)' COVERAGE='$(COVERAGE)' \
 	JOBS='$(JOBS)' PART='$(PART)' scripts/run-tests -l $(TESTS) || echo none)
 ifneq ($(filter none,$(SELECTED)),)
 $(error nothing was built)
@@ -215,7 +218,7 @@ testdeb: tools ## pack and install a kernel too, and boot it (minutes)
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(addprefix build/,7.3 src stock obj tools tests logs run bench bench-early module accel initramfs.cpio \
+	rm -rf $(addprefix build/,7.3 arm64 i386 src stock obj tools tests logs run bench bench-early module accel initramfs.cpio \
 		kernel kernel-debug kernel-kcsan kernel-coverage kernel-field field page coverage coverage.h \
 		check patches each deb deb-test kernel-deb kernel-deb-test) build/overlay.* build/initramfs.* \
 		build/series.* build/deb.*
