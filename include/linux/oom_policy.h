@@ -66,7 +66,7 @@ struct oom_policy_memcg {
 	bool offline;
 	u64 mark;
 	u64 dry_mark;
-	s64 priority;
+	atomic64_t priority;
 	u8 priority_state;
 	struct oom_policy_futile futile;
 };

@@ -13,6 +13,7 @@
  * ends after twice the grace, until there was a kill.
  */
 
+#include <asm/barrier.h>
 #include <linux/atomic.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -28,7 +29,7 @@
 static atomic_t oom_policy_dying = ATOMIC_INIT(0);
 
 /* When somebody was last done with waiting, ns. */
-static u64 oom_policy_waited;
+static atomic64_t oom_policy_waited = ATOMIC64_INIT(0);
 
 void __oom_policy_dies(struct signal_struct *sig)
 {
@@ -80,7 +81,8 @@ void __oom_policy_unmapped(void)
 	if (!(current->flags & PF_EXITING) || current->mm)
 		return;
 
-	WRITE_ONCE(oom_policy_victim(sig)->unmapped, true);
+	/* Pairs with the acquire in oom_policy_dying_holds(): what it held is known. */
+	smp_store_release(&oom_policy_victim(sig)->unmapped, true);
 	if (!oom_policy_mostly_shared(sig))
 		oom_policy_died(sig);
 }
@@ -124,7 +126,8 @@ bool oom_policy_dying_holds(struct task_struct *task)
 	unsigned long pages;
 	struct mm_struct *mm;
 
-	if (READ_ONCE(oom_policy_victim(sig)->unmapped))
+	/* Pairs with the release in __oom_policy_unmapped(). */
+	if (smp_load_acquire(&oom_policy_victim(sig)->unmapped))
 		return oom_policy_mostly_shared(sig) && oom_policy_exiting(task);
 
 	/* The last one to leave it is the one that frees it. */
@@ -186,7 +189,7 @@ bool oom_policy_dies_slowly(struct oom_policy_event *ev, struct task_struct *tas
 static bool oom_policy_held_before(const struct oom_policy_event *ev)
 {
 	const struct oom_policy *policy = ev->first;
-	u64 last = max(READ_ONCE(policy->held_last), READ_ONCE(oom_policy_waited));
+	u64 last = max(READ_ONCE(policy->held_last), (u64)atomic64_read(&oom_policy_waited));
 
 	return READ_ONCE(policy->held_since) && ev->start <= last + OOM_POLICY_BREAK_NS;
 }
@@ -222,5 +225,5 @@ void oom_policy_held(struct oom_policy_event *ev)
  */
 void oom_policy_has_waited(void)
 {
-	WRITE_ONCE(oom_policy_waited, ktime_get_mono_fast_ns());
+	atomic64_set(&oom_policy_waited, ktime_get_mono_fast_ns());
 }

@@ -56,7 +56,7 @@ static u8 oom_priority_own(const struct oom_policy_what_if *what_if,
 
 	/* Pairs with the release in oom_priority_write(). */
 	state = smp_load_acquire(&slots->priority_state);
-	*priority = READ_ONCE(slots->priority);
+	*priority = atomic64_read(&slots->priority);
 	return state;
 }
 
@@ -123,7 +123,7 @@ static void oom_priority_set(struct mem_cgroup *memcg, u8 state, s64 priority)
 	struct oom_policy_memcg *slots = oom_policy_memcg(memcg);
 
 	if (state == BPF_OOM_PRIORITY_SET)
-		WRITE_ONCE(slots->priority, priority);
+		atomic64_set(&slots->priority, priority);
 	/* Pairs with the acquire where a state is read: its number is there by then. */
 	smp_store_release(&slots->priority_state, state);
 }

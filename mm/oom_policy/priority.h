@@ -66,7 +66,7 @@ oom_policy_priority(struct mem_cgroup *memcg)
 	const u8 state = smp_load_acquire(&slots->priority_state);
 
 	if (likely(state == BPF_OOM_PRIORITY_SET))
-		priority.value = READ_ONCE(slots->priority);
+		priority.value = atomic64_read(&slots->priority);
 	else if (unlikely(state != BPF_OOM_PRIORITY_UNSET || oom_policy_has_only_child(memcg)))
 		priority = oom_policy_priority_if(NULL, memcg);
 	return priority;

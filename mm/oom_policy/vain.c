@@ -11,6 +11,7 @@
  * leaf judges the kill, under oom_lock; a rehearsal judges a copy.
  */
 
+#include <asm/barrier.h>
 #include <linux/cgroup.h>
 #include <linux/cpuset.h>
 #include <linux/memcontrol.h>
@@ -85,7 +86,8 @@ static void oom_policy_judge_kill(struct mem_cgroup *memcg,
 {
 	unsigned long now = oom_policy_charged(memcg);
 
-	if (futile->watched && READ_ONCE(futile->left)) {
+	/* Pairs with the release by whoever has left: what it saw is in @low. */
+	if (futile->watched && smp_load_acquire(&futile->left)) {
 		WRITE_ONCE(futile->watched, false);
 		if (oom_policy_was_in_vain(memcg, futile)) {
 			futile->kills++;
@@ -238,7 +240,8 @@ void oom_policy_watch_kill(struct oom_policy_event *ev)
 	futile->usage = oom_policy_charged(ev->leaf);
 	WRITE_ONCE(futile->low, futile->usage);
 	WRITE_ONCE(futile->left, false);
-	WRITE_ONCE(futile->watched, true);
+	/* Pairs with the acquire by whoever leaves. */
+	smp_store_release(&futile->watched, true);
 	mmdrop(mm);
 }
 
@@ -260,12 +263,14 @@ void oom_policy_victim_left(struct task_struct *victim)
 	rcu_read_lock();
 	for (memcg = mem_cgroup_from_task(victim); memcg; memcg = parent_mem_cgroup(memcg)) {
 		futile = &oom_policy_memcg(memcg)->futile;
-		if (!READ_ONCE(futile->watched))
+		/* Pairs with the release when the kill was watched: @low is as of then. */
+		if (!smp_load_acquire(&futile->watched))
 			continue;
 		now = oom_policy_charged(memcg);
 		if (now < READ_ONCE(futile->low))
 			WRITE_ONCE(futile->low, now);
-		WRITE_ONCE(futile->left, true);
+		/* Pairs with the acquire where the kill is judged. */
+		smp_store_release(&futile->left, true);
 	}
 	rcu_read_unlock();
 }
