@@ -120,7 +120,7 @@ unsigned long bpf_mem_cgroup_page_state(struct mem_cgroup *memcg, int idx);
 unsigned long bpf_mem_cgroup_vm_events(struct mem_cgroup *memcg, enum vm_event_item event);
 unsigned long bpf_mem_cgroup_memory_events(struct mem_cgroup *memcg,
 					   enum memcg_memory_event event);
-unsigned long bpf_mem_cgroup_freeable(struct mem_cgroup *memcg);
+u64 bpf_mem_cgroup_freeable(struct mem_cgroup *memcg);
 
 /* Steps that a rehearsal or a report can hold; deeper ones are left out. */
 #define OOM_POLICY_STEPS	32

@@ -23,9 +23,9 @@ __bpf_kfunc_start_defs();
  *
  * Return: bytes, as oom_policy_freeable() counts them.
  */
-__bpf_kfunc unsigned long bpf_mem_cgroup_freeable(struct mem_cgroup *memcg)
+__bpf_kfunc u64 bpf_mem_cgroup_freeable(struct mem_cgroup *memcg)
 {
-	return oom_policy_freeable(memcg) * PAGE_SIZE;
+	return (u64)oom_policy_freeable(memcg) * PAGE_SIZE;
 }
 
 __bpf_kfunc_end_defs();

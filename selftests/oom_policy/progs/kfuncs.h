@@ -49,7 +49,7 @@ struct mem_cgroup *bpf_get_root_mem_cgroup(void)
 struct mem_cgroup *bpf_get_mem_cgroup(struct cgroup_subsys_state *css) __ksym;
 void bpf_put_mem_cgroup(struct mem_cgroup *memcg) __ksym;
 unsigned long bpf_mem_cgroup_usage(struct mem_cgroup *memcg) __ksym;
-unsigned long bpf_mem_cgroup_freeable(struct mem_cgroup *memcg) __ksym;
+__u64 bpf_mem_cgroup_freeable(struct mem_cgroup *memcg) __ksym;
 unsigned long bpf_mem_cgroup_page_state(struct mem_cgroup *memcg, int idx) __ksym;
 unsigned long bpf_mem_cgroup_vm_events(struct mem_cgroup *memcg,
 				       enum vm_event_item event) __ksym;
