@@ -112,23 +112,23 @@ static double swap_share(const struct early *early)
 	return here < machine ? here : machine;
 }
 
-static void hold(struct early_condition *c, bool holds, long since_ms)
+static void hold(struct early_condition *c, bool holds, long long since_ms)
 {
 	if (holds && !c->holds)
 		c->since_ms = since_ms;
 	c->holds = holds;
 }
 
-static void read_pressure(struct early_condition *c, long now_ms)
+static void read_pressure(struct early_condition *c, long long now_ms)
 {
 	c->total_us = number_in(c->fd, psi_name(c), "total=");
 	c->looked_ms = now_ms;
 }
 
 /* Nothing has been measured yet in a window that has just begun. */
-static void look_at_pressure(struct early_condition *c, long now_ms)
+static void look_at_pressure(struct early_condition *c, long long now_ms)
 {
-	const long begin_ms = c->looked_ms;
+	const long long begin_ms = c->looked_ms;
 	const __u64 before = c->total_us;
 
 	if (now_ms <= begin_ms)
@@ -139,7 +139,7 @@ static void look_at_pressure(struct early_condition *c, long now_ms)
 	hold(c, c->value >= c->is.percent, begin_ms);
 }
 
-static void look_at(const struct early *early, struct early_condition *c, long now_ms)
+static void look_at(const struct early *early, struct early_condition *c, long long now_ms)
 {
 	if (is_pressure(c)) {
 		look_at_pressure(c, now_ms);
@@ -149,7 +149,7 @@ static void look_at(const struct early *early, struct early_condition *c, long n
 	hold(c, c->value < c->is.percent, now_ms);
 }
 
-unsigned int early_look(struct early *early, long now_ms)
+unsigned int early_look(struct early *early, long long now_ms)
 {
 	struct early_condition *c;
 	unsigned int state = 0;
@@ -163,7 +163,7 @@ unsigned int early_look(struct early *early, long now_ms)
 		if (!c->holds)
 			continue;
 		state |= EARLY_HOLDS(n);
-		if (now_ms - c->since_ms >= (long)c->is.for_ms)
+		if (now_ms - c->since_ms >= c->is.for_ms)
 			state |= EARLY_MET(n);
 		early->awake |= is_pressure(c);
 	}
@@ -180,7 +180,7 @@ bool early_met(const struct early *early, unsigned int state)
 }
 
 /* What others have waited meanwhile begins to count; who is awake already measures. */
-void early_wake(struct early *early, struct early_condition *condition, long now_ms)
+void early_wake(struct early *early, struct early_condition *condition, long long now_ms)
 {
 	int n;
 

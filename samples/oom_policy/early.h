@@ -16,10 +16,10 @@ struct early_condition {
 	struct oom_condition is;
 	int fd;			/* of a pressure: its file, with a trigger */
 	bool holds;
-	long since_ms;		/* if it does */
+	long long since_ms;	/* if it does */
 	double value;		/* percent, in the last window */
 	__u64 total_us;		/* of a pressure, at looked_ms */
-	long looked_ms;
+	long long looked_ms;
 };
 
 /* The machine has no files of the second kind: their descriptors are -1. */
@@ -31,7 +31,7 @@ struct early {
 	int current_fd, max_fd, high_fd, stat_fd, swap_current_fd, swap_max_fd;
 	bool awake;		/* some pressure holds */
 	bool gone;		/* with its cgroup */
-	long next_ms;		/* awake: when to look again */
+	long long next_ms;	/* awake: when to look again */
 };
 
 /* What is left to say of a condition, as bits per condition; for who tells changes. */
@@ -42,7 +42,7 @@ struct early {
 int early_open(struct early *early);
 
 /* early_wake() - the trigger of a condition says that it holds */
-void early_wake(struct early *early, struct early_condition *condition, long now_ms);
+void early_wake(struct early *early, struct early_condition *condition, long long now_ms);
 
 /*
  * early_look() - measure what is to be measured by now
@@ -52,7 +52,7 @@ void early_wake(struct early *early, struct early_condition *condition, long now
  *
  * Return: EARLY_* bits of all conditions.
  */
-unsigned int early_look(struct early *early, long now_ms);
+unsigned int early_look(struct early *early, long long now_ms);
 
 /* early_met() - all conditions hold, each for as long as it has to */
 bool early_met(const struct early *early, unsigned int state);

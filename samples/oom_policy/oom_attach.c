@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -16,6 +15,7 @@
 #include <bpf/libbpf.h>
 
 #include "oom_attach.h"
+#include "tool.h"
 
 /* A file in the directory of pins, "" for the directory itself. */
 const char *oom_pin_path(const char *name)
@@ -162,10 +162,10 @@ static int create_link(const struct oom_conf *conf, int prog_fd, int cgroup_fd, 
 
 static bool is_in_slot(const struct bpf_link_info *link, int cgroup_fd, __u32 type)
 {
-	struct stat st;
+	__u64 id;
 
-	return link->prog_id && !fstat(cgroup_fd, &st) &&
-	       link->oom_policy.cgroup_id == st.st_ino && link->oom_policy.attach_type == type;
+	return link->prog_id && !cgroup_fd_id(cgroup_fd, &id) &&
+	       link->oom_policy.cgroup_id == id && link->oom_policy.attach_type == type;
 }
 
 /*

@@ -140,12 +140,12 @@ static void tell_sockets(const char *dir, const char *path)
 		closedir(d);
 }
 
-static long now_ms(void)
+static long long now_ms(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
 /* The whole answer, whatever it is, ends with a byte of zero; so does a hook that goes. */
@@ -174,9 +174,9 @@ static void end_wait(int i)
 
 int prekill_run(const char * const *files, int nr, const char *path, int timeout_ms)
 {
-	const long end = now_ms() + timeout_ms;
+	const long long end = now_ms() + timeout_ms;
 	int i, left;
-	long ms;
+	long long ms;
 
 	nr_waits = 0;
 	for (i = 0; i < nr && nr_waits < MAX_PREKILL; i++) {

@@ -123,7 +123,7 @@ static void tell_rehearsal(const struct rule *rule)
 }
 
 /* "pressure full above 40% for 10s (it is 3.1%)" */
-static void tell_missing(const struct early_condition *c, long now_ms)
+static void tell_missing(const struct early_condition *c, long long now_ms)
 {
 	char text[96];
 
@@ -134,7 +134,7 @@ static void tell_missing(const struct early_condition *c, long now_ms)
 		printf("%s (it is %.1f%%)", text, c->value);
 }
 
-void act_tell_state(struct rule *rule, unsigned int state, long now_ms)
+void act_tell_state(struct rule *rule, unsigned int state, long long now_ms)
 {
 	const struct early *early = &rule->early;
 	const time_t now = time(NULL);

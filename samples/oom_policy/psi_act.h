@@ -31,6 +31,6 @@ int act_find_policy(struct rule *rule);
 bool act(const struct rule *rule);
 
 /* act_tell_state() - what of a rule is missing, when that is something else than before */
-void act_tell_state(struct rule *rule, unsigned int state, long now_ms);
+void act_tell_state(struct rule *rule, unsigned int state, long long now_ms);
 
 #endif /* SAMPLES_OOM_POLICY_PSI_ACT_H */

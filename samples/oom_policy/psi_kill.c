@@ -237,16 +237,16 @@ static int tell_ready(void)
 	return err ? -1 : 0;
 }
 
-static long now_ms(void)
+static long long now_ms(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
 /* True if the monitor is to pause. */
-static bool look(struct rule *rule, long now)
+static bool look(struct rule *rule, long long now)
 {
 	const unsigned int state = early_look(&rule->early, now);
 	bool pause;
@@ -290,7 +290,7 @@ static void find_triggers(struct triggers *t)
 }
 
 /* -1 if no cgroup is left. */
-static int heed_triggers(struct triggers *t, long now)
+static int heed_triggers(struct triggers *t, long long now)
 {
 	struct early *early;
 	int i, left = 0;
@@ -312,10 +312,10 @@ static int heed_triggers(struct triggers *t, long now)
 }
 
 /* When the next rule is to be looked at; -1: when a trigger says so. */
-static long time_left(long now)
+static long long time_left(long long now)
 {
 	const struct early *early;
-	long left = -1, until;
+	long long left = -1, until;
 	int i;
 
 	for (i = 0; i < monitor.nr_rules; i++) {
@@ -328,7 +328,7 @@ static long time_left(long now)
 }
 
 /* True if the monitor is to pause, in which nothing counts for any rule. */
-static bool look_at_all(long now)
+static bool look_at_all(long long now)
 {
 	struct early *early;
 	bool pause = false;
@@ -347,7 +347,7 @@ static bool look_at_all(long now)
 static int watch(void)
 {
 	static struct triggers t;
-	long pause_end = 0, left;
+	long long pause_end = 0, left;
 	bool paused = false;
 
 	find_triggers(&t);

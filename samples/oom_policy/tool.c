@@ -41,23 +41,34 @@ int parse_ms(const char *what, const char *text, unsigned int low, unsigned int 
 	return 0;
 }
 
-int cgroup_id(const char *dir, __u64 *id)
+/* The number of its inode is that only where this has 64 bits. */
+static int handle_id(int dir_fd, const char *dir, int flags, __u64 *id)
 {
 	union {
 		struct file_handle handle;
 		char room[sizeof(struct file_handle) + sizeof(*id)];
 	} u = { .handle.handle_bytes = sizeof(*id) };
-	struct statfs fs;
 	int mount_id;
+
+	if (name_to_handle_at(dir_fd, dir, &u.handle, &mount_id, flags))
+		return -1;
+	memcpy(id, u.handle.f_handle, sizeof(*id));
+	return 0;
+}
+
+int cgroup_id(const char *dir, __u64 *id)
+{
+	struct statfs fs;
 
 	if (statfs(dir, &fs))
 		return -1;
 	errno = EMEDIUMTYPE;
-	if (fs.f_type != CGROUP2_SUPER_MAGIC ||
-	    name_to_handle_at(AT_FDCWD, dir, &u.handle, &mount_id, 0))
-		return -1;
-	memcpy(id, u.handle.f_handle, sizeof(*id));
-	return 0;
+	return fs.f_type == CGROUP2_SUPER_MAGIC ? handle_id(AT_FDCWD, dir, 0, id) : -1;
+}
+
+int cgroup_fd_id(int fd, __u64 *id)
+{
+	return handle_id(fd, "", AT_EMPTY_PATH, id);
 }
 
 int find_scope(const char *name, struct scope *scope)

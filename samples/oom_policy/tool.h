@@ -36,6 +36,8 @@ struct scope {
 
 /* cgroup_id() - the id of a directory of cgroup v2; nothing is told but errno */
 int cgroup_id(const char *dir, __u64 *id);
+/* cgroup_fd_id() - that of one that is open */
+int cgroup_fd_id(int fd, __u64 *id);
 
 /*
  * find_scope() - a cgroup by what an operator calls it
