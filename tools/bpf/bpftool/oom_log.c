@@ -103,13 +103,19 @@ static __u32 levels_of(const struct oom_decision *d)
 	return d->nr_levels < OOM_RECORDED_LEVELS ? d->nr_levels : OOM_RECORDED_LEVELS;
 }
 
+/* Where an inode's number has 32 bits, the root's id has a generation above its 1. */
+static bool is_whole_machine(const struct oom_decision *d)
+{
+	return (__u32)d->scope_id == 1;
+}
+
 static void decision_plain(const struct oom_decision *d)
 {
 	char *path = oom_decision_path(d, d->depth), *scope = NULL;
 	char when[64], comm[OOM_COMM_LEN + 1];
 	__u32 i;
 
-	if (d->killed || d->scope_id == 1)
+	if (d->killed || is_whole_machine(d))
 		scope = oom_decision_path(d, d->scope_depth);
 	else
 		scope = oom_cgroup_name(d->scope_id);
@@ -177,7 +183,7 @@ static void level_json(json_writer_t *wtr, const struct oom_recorded_level *leve
 static void decision_json(json_writer_t *wtr, const struct oom_decision *d)
 {
 	char *path = d->killed ? oom_decision_path(d, d->depth) : NULL;
-	char *scope = d->killed || d->scope_id == 1 ? oom_decision_path(d, d->scope_depth) :
+	char *scope = d->killed || is_whole_machine(d) ? oom_decision_path(d, d->scope_depth) :
 		      oom_cgroup_path(d->scope_id);
 	char when[64];
 	__u32 i;
