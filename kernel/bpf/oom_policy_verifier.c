@@ -42,12 +42,12 @@ static bool oom_policy_is_valid_access(int off, int size, enum bpf_access_type t
 		return false;
 
 	switch (off) {
-	case bpf_ctx_range(struct bpf_oom_ctx, cgroup_1):
-	case bpf_ctx_range(struct bpf_oom_ctx, cgroup_2):
+	case bpf_ctx_range_ptr(struct bpf_oom_ctx, cgroup_1):
+	case bpf_ctx_range_ptr(struct bpf_oom_ctx, cgroup_2):
 		return oom_policy_ptr_access(info, type, size,
 					     bpf_cgroup_btf_id[0]);
-	case bpf_ctx_range(struct bpf_oom_ctx, task_1):
-	case bpf_ctx_range(struct bpf_oom_ctx, task_2):
+	case bpf_ctx_range_ptr(struct bpf_oom_ctx, task_1):
+	case bpf_ctx_range_ptr(struct bpf_oom_ctx, task_2):
 		if (!oom_policy_judges_tasks(prog))
 			return false;
 		return oom_policy_ptr_access(info, type, size,
