@@ -180,7 +180,7 @@ bool oom_policy_dies_slowly(struct oom_policy_event *ev, struct task_struct *tas
 		return true;
 
 	/* Nobody has a longer grace; and a zombie has nothing, even if its mm lives on. */
-	if (ev->start > seen + OOM_POLICY_MAX_GRACE_MS * NSEC_PER_MSEC ||
+	if (ev->start > seen + (u64)OOM_POLICY_MAX_GRACE_MS * NSEC_PER_MSEC ||
 	    !oom_policy_exiting(task))
 		oom_policy_died(sig);
 	return false;
@@ -189,7 +189,7 @@ bool oom_policy_dies_slowly(struct oom_policy_event *ev, struct task_struct *tas
 static bool oom_policy_held_before(const struct oom_policy_event *ev)
 {
 	const struct oom_policy *policy = ev->first;
-	u64 last = max(READ_ONCE(policy->held_last), (u64)atomic64_read(&oom_policy_waited));
+	u64 last = max_t(u64, READ_ONCE(policy->held_last), atomic64_read(&oom_policy_waited));
 
 	return READ_ONCE(policy->held_since) && ev->start <= last + OOM_POLICY_BREAK_NS;
 }
