@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,6 +16,20 @@
 
 #define TEXT_SIZE	1024
 
+/* Part of the recorder is for a kernel that has no fexit, the rest for all others. */
+static void choose_recorder(struct policy *policy)
+{
+	struct utsname kernel;
+	bool no_fexit;
+
+	no_fexit = !uname(&kernel) && kernel.machine[0] == 'i';
+	bpf_program__set_autoload(policy->progs.on_event, !no_fexit);
+	bpf_program__set_autoload(policy->progs.on_unmarked, !no_fexit);
+	bpf_program__set_autoload(policy->progs.on_event_i386_begins, no_fexit);
+	bpf_program__set_autoload(policy->progs.on_event_i386, no_fexit);
+	bpf_program__set_autoload(policy->progs.on_unmarked_i386, no_fexit);
+}
+
 /* Its recorder is attached at once, compare() is not. */
 struct policy *policy_load(const struct tree *tree)
 {
@@ -23,6 +38,7 @@ struct policy *policy_load(const struct tree *tree)
 
 	if (!policy)
 		goto err;
+	choose_recorder(policy);
 	bpf_program__set_autoattach(policy->progs.compare, false);
 	if (policy__load(policy) || policy__attach(policy))
 		goto err;

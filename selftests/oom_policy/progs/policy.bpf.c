@@ -7,6 +7,7 @@
  * it, and counts the global OOM events that ended without one while an earlier
  * victim was there: those that waited.
  */
+#include <stdbool.h>
 #include <linux/bpf_oom_policy.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -126,19 +127,18 @@ int BPF_PROG(on_victim, struct task_struct *task)
 	return 0;
 }
 
-SEC("fexit/exit_oom_victim")
+SEC("?fexit/exit_oom_victim")
 int on_unmarked(void *ctx)
 {
 	nr_unmarked++;
 	return 0;
 }
 
-SEC("fexit/out_of_memory")
-int BPF_PROG(on_event, struct oom_control *oc)
+static __always_inline int event(bool global)
 {
 	static __u32 victims_before;
 
-	if (oc->memcg)
+	if (!global)
 		return 0;
 
 	if (nr_victims && nr_victims == victims_before &&
@@ -149,4 +149,40 @@ int BPF_PROG(on_event, struct oom_control *oc)
 	nr_events++;
 	feed_hog();
 	return 0;
+}
+
+SEC("?fexit/out_of_memory")
+int BPF_PROG(on_event, struct oom_control *oc)
+{
+	return event(!oc->memcg);
+}
+
+/*
+ * The same for 32 bits of x86, where the kernel has no trampoline for fexit: the first
+ * argument is in EAX, and a pointer has four bytes. One event at a time, as oom_lock is
+ * held.
+ */
+#define I386_EAX	24
+
+static __u32 event_memcg;
+
+SEC("?kprobe/out_of_memory")
+int on_event_i386_begins(void *ctx)
+{
+	const struct oom_control *oc = (void *)(unsigned long)*(__u32 *)(ctx + I386_EAX);
+
+	bpf_probe_read_kernel(&event_memcg, sizeof(event_memcg), &oc->memcg);
+	return 0;
+}
+
+SEC("?kretprobe/out_of_memory")
+int on_event_i386(void *ctx)
+{
+	return event(!event_memcg);
+}
+
+SEC("?kretprobe/exit_oom_victim")
+int on_unmarked_i386(void *ctx)
+{
+	return on_unmarked(ctx);
 }

@@ -14,6 +14,7 @@ struct seen {
 	__u64 cgroup_id;
 	__s64 priority;
 	__u32 pid;
+	__u32 reserved;		/* where 64 bits need not be aligned, too */
 };
 
 #endif /* SELFTESTS_OOM_POLICY_PRIORITY_H */
