@@ -360,6 +360,7 @@ bool oom_policy_victim_over(struct task_struct *victim);
 void oom_policy_wait_for(const struct oom_policy_wait *wait, struct mem_cgroup *memcg);
 bool oom_policy_in_flight(struct oom_policy_event *ev);
 bool oom_policy_in_grace(struct oom_policy_event *ev, struct mem_cgroup *within);
+bool oom_policy_relieved(struct mem_cgroup *memcg, unsigned long pages);
 bool oom_policy_exiting(struct task_struct *task);
 
 /* dying.c: whoever dies of something else */

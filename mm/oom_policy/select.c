@@ -502,6 +502,18 @@ static enum oom_policy_outcome oom_policy_failed(int err)
 	}
 }
 
+/*
+ * The limit was looked at before the tasks were. A victim that gave its memory back in
+ * between was not found dying any more, and the one chosen would die for nothing.
+ */
+static bool oom_policy_is_late(const struct oom_policy_event *ev)
+{
+	const struct oom_control *oc = ev->oc;
+
+	return ev->first && !ev->early && oc->memcg &&
+	       oom_policy_relieved(oc->memcg, 1UL << oc->order);
+}
+
 bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
 {
 	struct oom_policy_event *ev = &oom_policy_event;
@@ -517,6 +529,11 @@ bool __oom_policy_select(struct oom_control *oc, oom_policy_task_fn evaluate)
 
 	oom_policy_begin(ev, oc, evaluate);
 	ret = oom_policy_decide(ev);
+	if (ret > 0 && oom_policy_is_late(ev)) {
+		put_task_struct(oc->chosen);
+		oc->chosen = (void *)-1UL;
+		ret = -EBUSY;
+	}
 	if (ret < 0)
 		ev->outcome = oom_policy_failed(ret);
 

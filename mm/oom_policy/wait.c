@@ -201,10 +201,16 @@ static int oom_policy_find_slow(struct task_struct *task, void *arg)
 	return 1;
 }
 
-/* Memory has come from elsewhere. */
-static bool oom_policy_relieved(struct mem_cgroup *memcg)
+/**
+ * oom_policy_relieved - has memory come from elsewhere
+ * @memcg: the scope of an event that is not the whole machine's
+ * @pages: what is wanted
+ *
+ * Return: true if its limit leaves room for that by now.
+ */
+bool oom_policy_relieved(struct mem_cgroup *memcg, unsigned long pages)
 {
-	return page_counter_read(&memcg->memory) < READ_ONCE(memcg->memory.max);
+	return page_counter_read(&memcg->memory) + pages <= READ_ONCE(memcg->memory.max);
 }
 
 /**
@@ -224,7 +230,7 @@ void oom_policy_wait_for(const struct oom_policy_wait *wait, struct mem_cgroup *
 
 	do {
 		schedule_timeout_killable(1);
-	} while (memcg && !oom_policy_relieved(memcg) && !signal_pending(current) &&
+	} while (memcg && !oom_policy_relieved(memcg, 1) && !signal_pending(current) &&
 		 oom_policy_holds_memory(wait->victim) &&
 		 ktime_get_mono_fast_ns() <= wait->until);
 	oom_policy_has_waited();

@@ -138,17 +138,27 @@ static int is_let_go(__u32 turn, void *unused)
 }
 
 /* Until the test says so: too long for it to be late, and short for a lockup. */
-static int hold(void)
+static int hold_anybody(void)
 {
 	int n;
 
-	if (bpf_get_current_pid_tgid() >> 32 != target)
-		return 0;
 	started = 1;
 	for (n = 0; n < 32 && !is_let_go(0, NULL); n++)
 		bpf_loop(1 << 20, is_let_go, NULL, 0);
 	done = 1;
 	return 0;
+}
+
+static int hold(void)
+{
+	return bpf_get_current_pid_tgid() >> 32 == target ? hold_anybody() : 0;
+}
+
+/* It is known that memory is short, and not yet who is to die. */
+SEC("?fentry/__oom_policy_select")
+int before_selection(void *ctx)
+{
+	return hold_anybody();
 }
 
 /* Its pages are gone, and its map of them is not. */

@@ -9,8 +9,10 @@
  * kernel's wait, which the recorder must have seen before the tracer lets go.
  */
 #include <errno.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <bpf/libbpf.h>
+#include <linux/bpf_oom_policy.h>
 
 #include "kselftest_harness.h"
 #include "early_kill.h"
@@ -199,6 +201,56 @@ TEST_F_TIMEOUT(zombie, is_looked_at_once, TEST_TIMEOUT_S)
 	EXPECT_TRUE(wait_until(!looks_of_an_event(self->early)));
 	EXPECT_TRUE(is_zombie(self->tree.node[0].pid[0]));
 	EXPECT_STREQ("A", policy_victims(self->policy, &self->tree));
+}
+
+/*
+ * Memory that comes after the limit was looked at is seen before somebody dies for it:
+ * nobody does.
+ */
+FIXTURE(late)
+{
+	struct early_scene scene;
+	struct memcg_shortage shortage;
+};
+
+FIXTURE_SETUP(late)
+{
+	struct early_scene *scene = &self->scene;
+
+	ASSERT_EQ(0, early_scene_set(scene, "T=0 T/a=0,16M T/b=1,16M", "before_selection"));
+	scene->link = attach_with(scene->policy->progs.compare, "",
+				  .flags = BPF_F_OOM_POLICY_MEMCG,
+				  .budget_us = NO_BUDGET_US);
+	ASSERT_NE(NULL, scene->link);
+	ASSERT_EQ(0, early__attach(scene->early));
+}
+
+FIXTURE_TEARDOWN(late)
+{
+	self->scene.early->bss->go = 1;
+	memcg_shortage_end(&self->shortage);
+	early_scene_clear(&self->scene);
+}
+
+TEST_F_TIMEOUT(late, memory_spares_whom_the_policy_would_take, TEST_TIMEOUT_S)
+{
+	struct early_scene *scene = &self->scene;
+	const pid_t pid = tree_find(&scene->tree, "T/b")->pid[0];
+
+	/* Who is held by a program spins, where nobody else has to run. */
+	ASSERT_EQ(0, run_on(pid, 0));
+	ASSERT_EQ(0, run_on(0, 1));
+	ASSERT_EQ(0, memcg_shortage_begin(&self->shortage, "T", NULL));
+	ASSERT_EQ(0, run_on(0, 0));
+	ASSERT_TRUE(wait_until(scene->early->bss->started));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_TRUE(wait_until(has_ended(pid)));
+	scene->early->bss->go = 1;
+
+	/* The limit is what it was meant to be. */
+	EXPECT_TRUE(wait_until(has_ended(self->shortage.pid)));
+	EXPECT_STREQ("", policy_victims(scene->policy, &scene->tree));
+	EXPECT_FALSE(has_ended(tree_find(&scene->tree, "T/a")->pid[0]));
 }
 
 int main(int argc, char **argv)
