@@ -341,13 +341,16 @@ TEST_F_TIMEOUT(memcg, wait_ends_with_a_signal, TEST_TIMEOUT_S)
 {
 	struct early_scene *scene = &self->scene;
 	const time_t begin = now_s();
+	siginfo_t info = {};
 
 	ASSERT_EQ(0, memcg_shortage_begin(&self->shortage, "T", NULL));
 	ASSERT_TRUE(wait_until(times_held(scene->link)));
 	ASSERT_EQ(0, kill(self->shortage.pid, SIGUSR1));
 	EXPECT_TRUE(wait_until(has_ended(self->shortage.pid)));
-	/* Later, it would prove nothing. */
+	/* Later, it would prove nothing; nor if the write has come to its end. */
 	EXPECT_GT(LONG_GRACE_MS / 1000, now_s() - begin);
+	ASSERT_EQ(0, waitid(P_PID, self->shortage.pid, &info, WEXITED | WNOWAIT));
+	EXPECT_EQ(SIGUSR1, info.si_status);
 	EXPECT_STREQ("T/a", policy_victims(scene->policy, &scene->tree));
 }
 
