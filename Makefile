@@ -17,6 +17,11 @@ B     := $(shell BASE='$(BASE)' ARCH='$(ARCH)' scripts/base || echo none)
 ifeq ($(B),none)
 $(error nothing was built)
 endif
+ifneq ($(if $(ARCH),$(shell ARCH='$(ARCH)' scripts/arch cross)),)
+ifneq ($(filter test-module field deb deb-module testdeb page coverage,$(MAKECMDGOALS)),)
+$(error ARCH=$(ARCH) is for kernel, tools and tests: the rest is built for this machine alone)
+endif
+endif
 
 # Turmoil is for the kernel that notices.
 ifneq ($(filter stress,$(MAKECMDGOALS)),)
