@@ -126,7 +126,7 @@ int in_fault(void *ctx)
 }
 
 /* Called with mmap_lock held for writing. */
-SEC("?fentry/do_mmap")
+SEC("?fentry/mmap_region")
 int under_mmap_lock(void *ctx)
 {
 	return start_job();
