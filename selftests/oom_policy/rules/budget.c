@@ -107,14 +107,14 @@ TEST_F_TIMEOUT(budget, one_stall_is_forgiven, TEST_TIMEOUT_S)
 {
 	struct bpf_link_info info;
 
-	self->link = attach_with(self->hostile->progs.slow_once, "", .budget_us = 3000);
+	self->link = attach_with(self->hostile->progs.slow_once, "", .budget_us = SHORT_BUDGET_US);
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, policy_event(self->recorder));
 	EXPECT_STREQ("T/d", policy_victims(self->recorder, &self->tree));
 	EXPECT_TRUE(policy_victims_died(self->recorder, &self->tree));
 
 	ASSERT_EQ(0, policy_info(self->link, &info));
-	EXPECT_LT(3000U * 1000, info.oom_policy.last_ns);
+	EXPECT_LT(SHORT_BUDGET_US * 1000U, info.oom_policy.last_ns);
 	EXPECT_EQ(3U, info.oom_policy.comparisons);
 	EXPECT_EQ(0U, info.oom_policy.fallback_budget);
 }
