@@ -27,6 +27,8 @@
 #define NR_SIBLINGS	30
 #define NR_VICTIMS	3
 
+#define FORETOLD	" | jq -c '[.victims[].by[0] | .cgroup, .root_tasks]'"
+
 #define TREE	"A=0 B=0 A/x=0,2M A/y=0,4M B/z=0,2M"
 
 static void clean_up(void)
@@ -207,6 +209,48 @@ TEST_F_TIMEOUT(forecast, victims_of_other_priorities, TEST_TIMEOUT_S)
 	EXPECT_STREQ("/B", shell_output);
 	runs(_metadata, 0, "cat /sys/fs/cgroup/B/memory.oom.priority");
 	EXPECT_STREQ("5", shell_output);
+}
+
+/* They have no cgroup of their own, and no priority: 0. */
+TEST_F_TIMEOUT(forecast, processes_of_the_root, TEST_TIMEOUT_S)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, protect_ancestors());
+	runs(_metadata, 0, "bpftool oom attach " PRIORITIES " / flags root_tasks");
+	runs(_metadata, 0, "echo 5 >/sys/fs/cgroup/A/memory.oom.priority");
+	runs(_metadata, 0, "echo -5 >/sys/fs/cgroup/B/memory.oom.priority");
+	/* Those that are there cannot be killed. */
+	runs(_metadata, 0, "bpftool -j oom rank | jq -r '[.children[].cgroup] | join(\" \")'");
+	EXPECT_STREQ("/B /A", shell_output);
+
+	pid = task_start_in("", 2, 0);
+	ASSERT_LT(0, pid);
+	runs(_metadata, 0, "bpftool -j oom rank | jq -r '[.children[].cgroup] | join(\" \")'");
+	EXPECT_STREQ("/B / /A", shell_output);
+	runs(_metadata, 0, "bpftool oom rank with A=-9 | grep '(processes of the root)'");
+	begins(_metadata, "   3 ");
+	runs(_metadata, 0, "bpftool oom rank top 1");
+	says(_metadata, "\n2 more are not shown");
+	runs(_metadata, 0, "bpftool oom rank A");
+	says_not(_metadata, "(processes of the root)");
+	runs(_metadata, 255, "bpftool oom diff with B=1 | tr -s ' '; exit 255");
+	says(_metadata, "* 1 /B/z / (its own processes)\n");
+	says(_metadata, "\n* 2 / (its own processes) /B/z\n");
+	runs(_metadata, 0, "bpftool -j oom diff with B=-4" FORETOLD);
+	EXPECT_STREQ("[\"/B/z\",false,\"/\",true,\"/A/y\",false,\"/A/x\",false]",
+		     shell_output);
+	runs(_metadata, 0, "bpftool oom report");
+	says(_metadata, "processes that are in no cgroup below it");
+
+	ASSERT_EQ(0, raise_oom_sysrq());
+	ASSERT_TRUE(wait_until(tree_killed(&self->tree)));
+	EXPECT_FALSE(has_ended(pid));
+	ASSERT_EQ(0, raise_oom_sysrq());
+	EXPECT_TRUE(wait_until(has_ended(pid)));
+	EXPECT_EQ(1, tree_killed(&self->tree));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 /* One that abstains leads to a cgroup and no further. */

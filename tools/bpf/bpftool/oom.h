@@ -88,8 +88,10 @@ struct oom_child {
 	__u64 freeable;		/* of both, what its death is expected to give back */
 	struct oom_priority priority;	/* that it counts with */
 	const char *out;	/* NULL: it takes part */
+	bool root_tasks;	/* it stands for what is directly in the root */
 };
 
+extern const char * const oom_root_tasks;
 extern const char * const oom_no_processes;
 extern const char * const oom_never;
 extern const char * const oom_gone;
@@ -254,10 +256,13 @@ struct oom_order {
 	int nr;
 	int nr_ranked;			/* the first of them; the others have no place */
 	const struct oom_child *abstained[2];	/* why, if so */
+	struct oom_child root;		/* by oom_order_root() */
 };
 
 int oom_order(const struct oom_judge *judge, struct oom_child *children, int nr, int places,
 	      struct oom_order *order);
+void oom_order_root(const struct oom_judge *judge, const struct oom_policy *policy,
+		    const char *parent, __u64 id, struct oom_order *order);
 void oom_order_free(struct oom_order *order);
 
 /* oom_victims.c. The victims of one OOM after the other, if nothing else changes. */
@@ -265,7 +270,10 @@ struct oom_victim {
 	char *path;		/* the cgroup that dies */
 	__u64 id;
 	bool badness;		/* oom_badness() picks somewhere in it */
+	bool root_tasks;	/* what is directly in the root */
 };
+
+const char *oom_victim_note(const struct oom_victim *victim);
 
 int oom_judge_below(struct oom_judge *judge, const struct oom_judge *at_scope,
 		    const struct oom_cgroup *scope, const char *path);

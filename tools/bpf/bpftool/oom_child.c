@@ -24,6 +24,9 @@ const char * const oom_no_processes = "no processes";
 const char * const oom_never = "never a candidate (memory.oom.priority is max)";
 const char * const oom_gone = "gone";
 
+/* Those that stand for the root itself among its children. */
+const char * const oom_root_tasks = "(processes of the root)";
+
 static bool is_populated(const char *path)
 {
 	FILE *f = oom_cgroup_file(path, "cgroup.events", "re");
@@ -121,10 +124,13 @@ static __u64 freeable(const struct oom_child *child)
 
 /**
  * oom_child_check() - see whether a cgroup takes part, and what its death is good for
- * @child: has its path, its id, usage and swap; one that is out already stays so
+ * @child: has its path, its id, usage and swap; one that is out already stays so, and
+ *	   of the processes of the root all is known
  */
 void oom_child_check(struct oom_child *child)
 {
+	if (child->root_tasks)
+		return;
 	oom_priority_of(child->path, child->id, &child->priority);
 	child->freeable = freeable(child);
 	if (child->out)

@@ -96,7 +96,8 @@ static bool same_at(const struct diff *d, int i)
 {
 	const struct oom_victim *a = victim_at(&d->side[0], i), *b = victim_at(&d->side[1], i);
 
-	return a && b && a->id == b->id && a->badness == b->badness;
+	return a && b && a->id == b->id && a->badness == b->badness &&
+	       a->root_tasks == b->root_tasks;
 }
 
 static int count_rows(const struct diff *d)
@@ -117,7 +118,7 @@ static int count_differences(const struct diff *d)
 static void print_victim(const struct oom_victim *victim, int width)
 {
 	const char *path = victim ? victim->path : "-";
-	const char *note = victim && victim->badness ? " (oom_badness)" : "";
+	const char *note = oom_victim_note(victim);
 
 	oom_printf("%s%s", path, note);
 	if (width)
@@ -131,7 +132,7 @@ static void diff_plain(const struct diff *d)
 
 	for (i = 0; i < d->side[0].nr; i++) {
 		n = oom_width(d->side[0].victims[i].path) +
-		    (d->side[0].victims[i].badness ? strlen(" (oom_badness)") : 0);
+		    strlen(oom_victim_note(&d->side[0].victims[i]));
 		width = n > width ? n : width;
 	}
 	n = snprintf(NULL, 0, "%s (prog id %u)", a->name, a->id);
@@ -161,6 +162,7 @@ static void victim_json(const struct oom_victim *victim)
 	jsonw_start_object(json_wtr);
 	oom_json_cgroup(json_wtr, "cgroup", victim->id, victim->path);
 	jsonw_bool_field(json_wtr, "badness", victim->badness);
+	jsonw_bool_field(json_wtr, "root_tasks", victim->root_tasks);
 	jsonw_end_object(json_wtr);
 }
 

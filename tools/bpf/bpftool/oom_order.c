@@ -5,11 +5,17 @@
  *
  * From a program that abstains there is no order: what the kernel would do is to play a
  * tournament, and so we do, for each place that is asked for.
+ *
+ * The processes of the root are nobody's child. Which place they have among its children,
+ * where they are a candidate, rehearsals tell, with those before it out of the way.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <linux/bpf_oom_policy.h>
+
+#include <bpf/bpf.h>
 
 #include "main.h"
 #include "oom.h"
@@ -122,7 +128,7 @@ int oom_order(const struct oom_judge *judge, struct oom_child *children, int nr,
 	int i, verdict, err = -1;
 
 	memset(order, 0, sizeof(*order));
-	order->list = calloc(nr ?: 1, sizeof(*order->list));
+	order->list = calloc(nr + 1, sizeof(*order->list));
 	siblings = calloc(nr ?: 1, sizeof(*siblings));
 	if (!order->list || !siblings) {
 		oom_err("mem alloc failed");
@@ -145,6 +151,130 @@ out:
 	if (err)
 		oom_order_free(order);
 	return err;
+}
+
+static bool is_among(const struct oom_order *order, int nr, __u64 id)
+{
+	int i;
+
+	for (i = 0; i < nr && order->list[i]->id != id; i++)
+		;
+	return i < nr;
+}
+
+/* What is supposed, and of the first @nr that they are no candidates; its size. */
+static size_t suppose_out(const struct oom_order *order, int nr, struct bpf_oom_priority *list)
+{
+	const struct bpf_oom_priority *supposed;
+	int i, given, n = 0;
+
+	given = oom_priority_supposed(&supposed) / sizeof(*supposed);
+	for (i = 0; i < given; i++)
+		if (!is_among(order, nr, supposed[i].cgroup_id))
+			list[n++] = supposed[i];
+	for (i = 0; i < nr; i++)
+		list[n++] = (struct bpf_oom_priority) {
+			.cgroup_id = order->list[i]->id,
+			.state = BPF_OOM_PRIORITY_MAX,
+		};
+	return n * sizeof(*list);
+}
+
+/*
+ * Do the processes of the root die first without the first @nr? 1, with their usage noted,
+ * or 0; -1, without a word, if that cannot be told now.
+ */
+static int root_is_next(const struct oom_judge *judge, struct oom_order *order, int nr)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	const struct bpf_oom_priority *supposed;
+	struct bpf_oom_ctx ctx = { .cgroup_id_1 = order->root.id };
+	struct bpf_oom_priority *list;
+	struct bpf_oom_step step = {};
+	struct bpf_oom_steps head;
+	size_t size;
+	__u64 data[2048] = {};
+	int err;
+
+	list = calloc(oom_priority_supposed(&supposed) / sizeof(*supposed) + nr + 1,
+		      sizeof(*list));
+	if (!list)
+		return -1;
+	size = suppose_out(order, nr, list);
+	opts.data_in = size ? list : NULL;
+	opts.data_size_in = size;
+	opts.ctx_in = &ctx;
+	opts.ctx_size_in = sizeof(ctx);
+	opts.data_out = data;
+	opts.data_size_out = sizeof(data);
+	opts.flags = BPF_F_TEST_OOM_SELECT;
+	err = bpf_prog_test_run_opts(judge->fd, &opts);
+	free(list);
+	if (err || ((int)opts.retval && (int)opts.retval != -ESRCH))
+		return -1;
+	memcpy(&head, data, sizeof(head));
+	if ((int)opts.retval || !head.nr_steps)
+		return 0;
+	memcpy(&step, (void *)data + head.header_size,
+	       head.step_size < sizeof(step) ? head.step_size : sizeof(step));
+	if (step.winner_id != order->root.id)
+		return 0;
+	order->root.usage = step.winner_usage;
+	order->root.freeable = step.winner_usage;
+	return 1;
+}
+
+/* Their place: by halves, as who dies before one dies before all behind it. Or -1. */
+static int root_place(const struct oom_judge *judge, struct oom_order *order)
+{
+	int from = 0, to = order->nr_ranked, middle, ret;
+
+	while (from < to) {
+		middle = from + (to - from) / 2;
+		ret = root_is_next(judge, order, middle);
+		if (ret < 0)
+			return -1;
+		if (ret)
+			to = middle;
+		else
+			from = middle + 1;
+	}
+	return from;
+}
+
+/**
+ * oom_order_root() - put the processes of the root among its children
+ * @judge: whose order it is
+ * @policy: by which it is asked, NULL: none; it has the flags
+ * @parent: whose children are in order
+ * @id: its id
+ * @order: @order->root has an id afterwards if they take part. Then it is in the list, or
+ *	   out if which place it has cannot be told.
+ */
+void oom_order_root(const struct oom_judge *judge, const struct oom_policy *policy,
+		    const char *parent, __u64 id, struct oom_order *order)
+{
+	struct oom_child *root = &order->root;
+	int place, ret = -1;
+
+	if (strcmp(parent, "/") || !policy || strcmp(policy->path, "/") ||
+	    !(policy->info.oom_policy.flags & BPF_F_OOM_POLICY_ROOT_TASKS))
+		return;
+	*root = (struct oom_child) { .id = id, .path = (char *)parent, .root_tasks = true };
+	if (!order->abstained[0])
+		ret = root_is_next(judge, order, order->nr_ranked);
+	place = ret > 0 ? root_place(judge, order) : -1;
+	if (!ret) {
+		root->id = 0;		/* there is nobody to kill among them */
+	} else if (place < 0) {
+		root->out = "take part, in a place that cannot be told now";
+	} else {
+		memmove(&order->list[place + 1], &order->list[place],
+			(order->nr - place) * sizeof(*order->list));
+		order->list[place] = root;
+		order->nr_ranked++;
+		order->nr++;
+	}
 }
 
 /**

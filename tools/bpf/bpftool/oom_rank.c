@@ -69,6 +69,8 @@ static void show_others(struct ranking *r, int rows, struct oom_child **out, int
 
 	for (i = 0; i < nr_out && room(r, rows); i++)
 		r->shown[r->nr_shown++] = out[i];
+	if (r->order.root.out && room(r, rows))
+		r->shown[r->nr_shown++] = &r->order.root;
 	for (i = 0; i < r->nr && room(r, rows); i++) {
 		child = &r->children[i];
 		if (!oom_child_left_out(child))
@@ -87,8 +89,9 @@ static int rank(struct ranking *r, int rows)
 	r->nr = oom_children(r->scope.path, &r->children);
 	if (r->nr < 0 || oom_order(&r->judge, r->children, r->nr, places, &r->order))
 		return -1;
-	r->shown = calloc(r->nr ?: 1, sizeof(*r->shown));
-	out = calloc(r->nr ?: 1, sizeof(*out));
+	oom_order_root(&r->judge, r->judge.policy, r->scope.path, r->scope.id, &r->order);
+	r->shown = calloc(r->nr + 1, sizeof(*r->shown));
+	out = calloc(r->nr + 1, sizeof(*out));
 	if (!r->shown || !out) {
 		oom_err("mem alloc failed");
 		free(out);
@@ -99,6 +102,7 @@ static int rank(struct ranking *r, int rows)
 	free(out);
 	for (i = 0; i < r->nr; i++)
 		r->nr_left += r->children[i].out != oom_gone;
+	r->nr_left += !!r->order.root.id;
 	r->nr_left -= r->nr_shown;
 	return 0;
 }
@@ -127,7 +131,8 @@ static void rank_line(const struct oom_child *child, int place, int width)
 		   child->swap / 1024, MIN_WIDTH, child->freeable / 1024);
 	if (width)
 		oom_printf(" %*s", width, oom_priority_text(&child->priority));
-	oom_printf("  %s%s%s\n", child->path, child->out ? ": " : "", child->out ?: "");
+	oom_printf("  %s%s%s\n", child->root_tasks ? oom_root_tasks : child->path,
+		   child->out ? ": " : "", child->out ?: "");
 }
 
 static int place_of(const struct ranking *r, int i)

@@ -235,6 +235,8 @@ static void victim_table(const struct report *r)
 		html(victim->path);
 		if (victim->badness)
 			printf(" <i>the policy abstains: oom_badness() picks below</i>");
+		else if (victim->root_tasks)
+			printf(" <i>processes that are in no cgroup below it</i>");
 		printf("</td>");
 		size_cell(oom_cgroup_number(victim->path, "memory.current"));
 		size_cell(comes_back(victim->path));

@@ -327,7 +327,7 @@ static void draw_child(struct drawing *d, const struct selection *s, int i,
 
 	draw_line(d, !chosen ? STYLE_LOSER : i + 1 == s->nr_steps ? STYLE_VICTIM : STYLE_PATH,
 		  text("%s%c-%c %s", prefix, last ? '`' : '|', chosen ? '>' : '-',
-		       *name ? name : "(processes of the root)"),
+		       *name ? name : oom_root_tasks),
 		  child_values(child), note);
 	if (!chosen)
 		return;

@@ -40,12 +40,26 @@ int oom_judge_below(struct oom_judge *judge, const struct oom_judge *at_scope,
 	return oom_judge_open(judge, at_scope->id);
 }
 
+/**
+ * oom_victim_note() - who of a cgroup dies
+ * @victim: the victim, or NULL
+ *
+ * Return: what comes behind its path.
+ */
+const char *oom_victim_note(const struct oom_victim *victim)
+{
+	if (!victim || (!victim->badness && !victim->root_tasks))
+		return "";
+	return victim->badness ? " (oom_badness)" : " (its own processes)";
+}
+
 static int add_victim(struct search *s, const char *path, __u64 id, bool badness)
 {
 	struct oom_victim *victim = &s->victims[s->nr];
 
 	victim->path = strdup(path);
 	victim->id = id;
+	victim->root_tasks = false;
 	victim->badness = badness;
 	if (!victim->path) {
 		oom_err("mem alloc failed");
@@ -67,12 +81,20 @@ static int search_children(struct search *s, const char *path, __u64 id,
 	if (oom_judge_below(&judge, s->judge, s->scope, path))
 		return -1;
 	err = oom_order(&judge, children, nr, s->max - s->nr, &order);
+	if (!err)
+		oom_order_root(&judge, s->judge->policy, path, id, &order);
 	oom_judge_close(&judge);
 	if (err)
 		return -1;
 
 	before = s->nr;
 	for (i = 0; i < order.nr_ranked && s->nr < s->max && !err; i++) {
+		if (order.list[i]->root_tasks) {
+			err = add_victim(s, path, id, false);
+			if (!err)
+				s->victims[s->nr - 1].root_tasks = true;
+			continue;
+		}
 		oom_child_check(order.list[i]);
 		if (!order.list[i]->out)
 			err = search_below(s, order.list[i]->path, order.list[i]->id);
