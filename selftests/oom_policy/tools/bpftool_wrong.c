@@ -298,7 +298,7 @@ FIXTURE_VARIANT_ADD(wrong, budget_empty)
 FIXTURE_VARIANT_ADD(wrong, budget_twice)
 {
 	.command = "attach " POLICY " B budget 1 budget 2",
-	.says = "budget in microseconds already specified",
+	.says = "'budget' is there twice",
 };
 
 FIXTURE_VARIANT_ADD(wrong, grace_no_number)
@@ -407,6 +407,12 @@ FIXTURE_VARIANT_ADD(wrong, pin_outside_bpffs)
 {
 	.command = "attach " POLICY " B pin /tmp/policy --nomount",
 	.says = "no BPF file system found, not mounting it due to --nomount option",
+};
+
+FIXTURE_VARIANT_ADD(wrong, pin_twice)
+{
+	.command = "attach " POLICY " B pin " BPF_FS "/one pin " BPF_FS "/other",
+	.says = "'pin' is there twice",
 };
 
 FIXTURE_VARIANT_ADD(wrong, pin_exists)

@@ -62,6 +62,7 @@ static int parse_flags(char *text, __u32 *bits)
 struct attach_args {
 	struct oom_prog_arg prog;
 	struct oom_cgroup cgroup;
+	unsigned int seen;	/* which options */
 	__u32 type;
 	__u32 flags;
 	__u32 budget_us;
@@ -73,13 +74,38 @@ struct attach_args {
 	char default_pin[PATH_MAX];
 };
 
+static const char * const attach_options[] = {
+	"type", "flags", "budget", "grace", "futile", "floor", "map", "pin",
+	"set",		/* as often as there are variables */
+};
+
+static size_t find_attach_option(const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(attach_options); i++)
+		if (!strcmp(word, attach_options[i]))
+			break;
+	return i;
+}
+
 /* A word that starts an option, so that the cgroup was left out. */
 static bool is_attach_option(const char *word)
 {
-	return !strcmp(word, "type") || !strcmp(word, "flags") ||
-	       !strcmp(word, "budget") || !strcmp(word, "grace") ||
-	       !strcmp(word, "futile") || !strcmp(word, "floor") || !strcmp(word, "map") ||
-	       !strcmp(word, "pin") || !strcmp(word, "set");
+	return find_attach_option(word) < ARRAY_SIZE(attach_options);
+}
+
+/* Of two values one would be lost without a word. */
+static int see_option(const char *word, unsigned int *seen)
+{
+	const unsigned int bit = 1U << find_attach_option(word);
+
+	if (*seen & bit && strcmp(word, "set")) {
+		oom_err("'%s' is there twice", word);
+		return -1;
+	}
+	*seen |= bit;
+	return 0;
 }
 
 /* "floor SIZE" */
@@ -126,6 +152,8 @@ static int parse_attach_option(int *argc, char ***argv, struct attach_args *args
 {
 	char *word = **argv, *value;
 
+	if (see_option(word, &args->seen))
+		return -1;
 	if (!strcmp(word, "set"))
 		return oom_prog_parse_set(argc, argv, &args->prog);
 	if (*argc < 2) {
