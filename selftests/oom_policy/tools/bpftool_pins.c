@@ -126,6 +126,48 @@ TEST_F_TIMEOUT(pins, of_a_removed_cgroup, TEST_TIMEOUT_S)
 	runs(_metadata, 0, "bpftool map show pinned " BPF_FS "/mine");
 }
 
+#define LEAF_POLICY	"/usr/lib/oom_policy/leaf_prio.bpf.o"
+#define CLASS_POLICY	"/usr/lib/oom_policy/tenant_prio.bpf.o"
+#define AGENTS_MAP	BPF_FS "/mine"
+#define MAP_WORDS	" map oom_priority pin " AGENTS_MAP
+#define AGENTS_ID	"bpftool -j map show pinned " AGENTS_MAP " | jq .id"
+#define PROG_ID		"bpftool -j oom show | jq .policies[].prog_id"
+#define MAP_IDS		AGENTS_ID "; bpftool -j prog show id $(" PROG_ID ") | jq .map_ids | "	\
+			"grep -cw $(" AGENTS_ID ")"
+
+/* There and back again, with an agent that writes into the map that is pinned. */
+TEST_F_TIMEOUT(pins, map_of_an_agent, TEST_TIMEOUT_S)
+{
+	char id[64];
+
+	runs(_metadata, 0, "bpftool oom attach " LEAF_POLICY " /" MAP_WORDS);
+	runs(_metadata, 0, MAP_IDS);
+	snprintf(id, sizeof(id), "%.63s", shell_output);
+	says(_metadata, "\n1");
+	runs(_metadata, 0, "bpftool oom replace / " CLASS_POLICY);
+	runs(_metadata, 0, "bpftool oom replace / " LEAF_POLICY MAP_WORDS);
+	runs(_metadata, 0, MAP_IDS);
+	EXPECT_STREQ(id, shell_output);
+
+	/* A program without that map: nothing is replaced. */
+	runs(_metadata, 255, "bpftool oom replace / " CLASS_POLICY MAP_WORDS);
+	says(_metadata, CLASS_POLICY " has no map oom_priority");
+	runs(_metadata, 255, "bpftool oom replace / " CLASS_POLICY " map oom_priority pin "
+	     BPF_FS "/oom_policy_new");
+	says(_metadata, " has no map oom_priority");
+	EXPECT_NE(0, access(BPF_FS "/oom_policy_new", F_OK));
+	runs(_metadata, 255, "bpftool oom replace / " LEAF_POLICY " floor 1M floor 2M");
+	says(_metadata, "'floor' is there twice");
+	runs(_metadata, 0, MAP_IDS);
+	EXPECT_STREQ(id, shell_output);
+
+	/* The first pin of a map that is in use. */
+	runs(_metadata, 0, "rm " AGENTS_MAP);
+	runs(_metadata, 0, "bpftool oom replace / " LEAF_POLICY MAP_WORDS);
+	runs(_metadata, 0, MAP_IDS);
+	EXPECT_STREQ(id, shell_output);
+}
+
 int main(int argc, char **argv)
 {
 	require_bare_machine();

@@ -73,3 +73,4 @@ offers work attach tag ''
 offers work select prod prog p
 offers work select prod prog note
 offers work replace prod po
+offers work replace prod policy.bpf.o ma

@@ -221,6 +221,7 @@ TEST_F(bpftool, completion)
 		"select prod prog p: [pinned] [policy.bpf.o]",
 		"select prod prog note:",
 		"replace prod po: [policy.bpf.o]",
+		"replace prod policy.bpf.o ma: [map]",
 		"exit 0",
 	};
 	FILE *f = fopen(COMPLETION, "re");

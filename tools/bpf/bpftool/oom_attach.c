@@ -70,6 +70,7 @@ struct attach_args {
 	__u32 max_futile;
 	struct oom_load load;
 	const char *map_pin;
+	bool map_there;		/* it is pinned already */
 	const char *pin;
 	char default_pin[PATH_MAX];
 };
@@ -331,7 +332,8 @@ static int open_map(struct attach_args *args)
 {
 	if (!args->map_pin)
 		return 0;
-	if (access(args->map_pin, F_OK))
+	args->map_there = !access(args->map_pin, F_OK);
+	if (!args->map_there)
 		return check_pin(args->map_pin);
 	args->load.map_fd = open_obj_pinned_any(args->map_pin, BPF_OBJ_MAP, NULL);
 	return args->load.map_fd < 0 ? -1 : 0;
@@ -343,7 +345,7 @@ static int pin_map(const struct attach_args *args, const struct oom_judge *judge
 	struct bpf_map_info info;
 	int fd, err;
 
-	if (!args->map_pin || args->load.map_fd >= 0)
+	if (!args->map_pin || args->map_there)
 		return 0;
 	fd = oom_prog_map(judge->fd, args->load.map, &info);
 	if (fd < 0) {
@@ -393,7 +395,7 @@ int oom_do_attach(int argc, char **argv)
 	}
 	oom_judge_close(&judge);
 out:
-	if (args.load.map_fd >= 0)
+	if (args.map_there && args.load.map_fd >= 0)
 		close(args.load.map_fd);
 	oom_cgroup_free(&args.cgroup);
 	return err;
@@ -598,12 +600,53 @@ static int replace_prog(const struct target *target, int old_fd, int new_fd)
 	return -1;
 }
 
+/* Floor and map, in any order. */
+static int parse_replace(int argc, char **argv, struct attach_args *args)
+{
+	while (argc) {
+		if (strcmp(*argv, "floor") && strcmp(*argv, "map"))
+			return oom_bad_arg(*argv);
+		if (parse_attach_option(&argc, &argv, args))
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * The map that is pinned where told, else the old program's if it is of that name. With
+ * the map pinned first, as for attach.
+ */
+static int replace(struct attach_args *args, const struct target *target,
+		   const struct oom_judge *old)
+{
+	struct oom_judge new;
+	int pinned, err;
+
+	if (open_map(args))
+		return -1;
+	args->load.map = args->load.map ?: OOM_PRIORITY_MAP;
+	if (!args->map_there) {
+		args->load.map_required = false;	/* pin_map() tells */
+		if (!strcmp(args->load.map, OOM_PRIORITY_MAP))
+			args->load.map_fd = old->priorities;
+	}
+	if (oom_judge_init(&new, oom_prog_open(&args->prog, &args->load)))
+		return -1;
+	pinned = pin_map(args, &new);
+	err = pinned < 0 ? -1 : replace_prog(target, old->fd, new.fd);
+	if (err && pinned > 0)
+		unlink(args->map_pin);
+	if (!err)
+		tell_link("replaced by", &new, target->info.id, &target->cgroup, NULL);
+	oom_judge_close(&new);
+	return err;
+}
+
 int oom_do_replace(int argc, char **argv)
 {
-	struct oom_load load = { .map = OOM_PRIORITY_MAP };
+	struct attach_args args = { .load.map_fd = -1 };
 	struct target target = { .fd = -1 };
-	struct oom_judge old, new;
-	struct oom_prog_arg prog;
+	struct oom_judge old;
 	int err = -1;
 	__u32 type;
 
@@ -613,26 +656,15 @@ int oom_do_replace(int argc, char **argv)
 		oom_err("which policy, and by which program? a cgroup or a link, then a program");
 		return -1;
 	}
-	if (target_parse(&argc, &argv, &target, type) || oom_prog_parse(&argc, &argv, &prog))
+	if (target_parse(&argc, &argv, &target, type) ||
+	    oom_prog_parse(&argc, &argv, &args.prog) || parse_replace(argc, argv, &args))
 		goto out;
-	if (argc && !strcmp(*argv, "floor") && parse_floor(&argc, &argv, &load))
-		goto out;
-	if (argc) {
-		oom_bad_arg(*argv);
-		goto out;
-	}
 	if (oom_judge_open(&old, target.info.prog_id))
 		goto out;
-	load.attach_type = target.info.oom_policy.attach_type;
-	load.map_fd = old.priorities;
-	if (oom_judge_init(&new, oom_prog_open(&prog, &load)))
-		goto out_old;
-
-	err = replace_prog(&target, old.fd, new.fd);
-	if (!err)
-		tell_link("replaced by", &new, target.info.id, &target.cgroup, NULL);
-	oom_judge_close(&new);
-out_old:
+	args.load.attach_type = target.info.oom_policy.attach_type;
+	err = replace(&args, &target, &old);
+	if (args.map_there && args.load.map_fd >= 0)
+		close(args.load.map_fd);
 	oom_judge_close(&old);
 out:
 	target_close(&target);
