@@ -36,6 +36,10 @@
 
 #define STATE_DIR	"/run/oom-policy"
 
+/* Of each of two files: itself, and where it is a link, what that leads to, and so on. */
+#define MAX_LINKS	8
+#define MAX_WATCHED	(2 * MAX_LINKS)
+
 const char *oom_pin_dir = DEFAULT_PIN;
 
 static const char *conf_file = OOM_CONF;
@@ -285,25 +289,81 @@ static int check(char **paths, int nr)
 	return 0;
 }
 
-/* A file is written in place or renamed to; in a ConfigMap a link leads elsewhere. */
-static int watch_dir(int fd, const char *file)
+/* Files that are looked at, by inotify. Of a link there is more than one. */
+struct watches {
+	int fd;
+	int nr;
+	struct {
+		int wd;			/* of the directory */
+		char path[PATH_MAX];
+	} file[MAX_WATCHED];
+};
+
+/* A file is written in place or renamed to, and a link is made anew, too. */
+static int watch_path(struct watches *w, const char *path)
 {
-	char *copy = strdup(file);
-	int wd = copy ? inotify_add_watch(fd, dirname(copy), IN_CLOSE_WRITE | IN_MOVED_TO) : -1;
+	char *copy = strdup(path);
+	int wd = copy ? inotify_add_watch(w->fd, dirname(copy),
+					  IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE) : -1;
 
 	free(copy);
-	return wd < 0 ? fail("cannot watch the directory of %s: %s", file, strerror(errno)) : 0;
+	if (wd < 0)
+		return -1;
+	w->file[w->nr].wd = wd;
+	snprintf(w->file[w->nr++].path, sizeof(w->file->path), "%s", path);
+	return 0;
 }
 
-static bool is_about(const struct inotify_event *event, const char *file)
+/* A link may lead nowhere for now: that it is made anew is seen all the same. */
+static int watch_file(struct watches *w, const char *file)
 {
-	const char *name = strrchr(file, '/');
+	char path[PATH_MAX], target[PATH_MAX], *slash;
+	ssize_t len;
+	int i;
 
-	return event->len && (!strcmp(event->name, name ? name + 1 : file) ||
-			      !strcmp(event->name, "..data"));
+	if (watch_path(w, file))
+		return fail("cannot watch the directory of %s: %s", file, strerror(errno));
+	snprintf(path, sizeof(path), "%s", file);
+	for (i = 1; i < MAX_LINKS; i++) {
+		len = readlink(path, target, sizeof(target) - 1);
+		if (len < 0)
+			return 0;
+		target[len] = '\0';
+		slash = *target == '/' ? NULL : strrchr(path, '/');
+		len = slash ? slash + 1 - path : 0;
+		if ((size_t)len + strlen(target) >= sizeof(path))
+			return 0;
+		memcpy(path + len, target, strlen(target) + 1);
+		if (watch_path(w, path))
+			return 0;
+	}
+	return 0;
 }
 
-static bool read_events(int fd, const char *pods_file)
+/* In a ConfigMap the file is a link that goes by another one, ..data, which is replaced. */
+static bool is_about(const struct watches *w, const struct inotify_event *event)
+{
+	const char *name;
+	struct stat st;
+	int i;
+
+	for (i = 0; i < w->nr; i++) {
+		if (event->wd != w->file[i].wd || !event->len)
+			continue;
+		if (!strcmp(event->name, "..data"))
+			return true;
+		name = strrchr(w->file[i].path, '/');
+		if (strcmp(event->name, name ? name + 1 : w->file[i].path))
+			continue;
+		/* A file that has just been made is yet to be written. */
+		if (!(event->mask & IN_CREATE) ||
+		    (!lstat(w->file[i].path, &st) && S_ISLNK(st.st_mode)))
+			return true;
+	}
+	return false;
+}
+
+static bool read_events(const struct watches *w)
 {
 	const struct inotify_event *event;
 	union {
@@ -313,11 +373,10 @@ static bool read_events(int fd, const char *pods_file)
 	bool changed = false;
 	ssize_t len, at;
 
-	len = read(fd, u.room, sizeof(u.room));
+	len = read(w->fd, u.room, sizeof(u.room));
 	for (at = 0; at < len; at += sizeof(*event) + event->len) {
 		event = (const void *)(u.room + at);
-		changed |= is_about(event, conf_file) || event->mask & IN_Q_OVERFLOW ||
-			   (pods_file && is_about(event, pods_file));
+		changed |= event->mask & IN_Q_OVERFLOW || is_about(w, event);
 	}
 	return changed;
 }
@@ -328,10 +387,11 @@ static bool read_events(int fd, const char *pods_file)
  */
 static int watch(void)
 {
+	static struct watches w;
 	char *pods_file = NULL;
 	struct oom_conf *conf;
 	bool started = false;
-	int fd, err;
+	int err;
 
 	for (;;) {
 		conf = read_conf(conf_file, false);
@@ -340,19 +400,20 @@ static int watch(void)
 			pods_file = conf->pods_file ? strdup(conf->pods_file) : NULL;
 			oom_conf_free(conf);
 		}
-		fd = inotify_init1(IN_CLOEXEC);
-		if (fd < 0)
+		w.nr = 0;
+		w.fd = inotify_init1(IN_CLOEXEC);
+		if (w.fd < 0)
 			return fail("no inotify: %s", strerror(errno));
-		if (watch_dir(fd, conf_file) || (pods_file && watch_dir(fd, pods_file)))
+		if (watch_file(&w, conf_file) || (pods_file && watch_file(&w, pods_file)))
 			return -1;
 		err = conf ? apply() : -1;
 		if (err && !started)
 			return -1;
 		started = true;
 		fflush(stdout);
-		while (!read_events(fd, pods_file))
+		while (!read_events(&w))
 			;
-		close(fd);
+		close(w.fd);
 	}
 }
 

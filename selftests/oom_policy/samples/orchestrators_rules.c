@@ -347,6 +347,61 @@ TEST_F(rules, check)
 	EXPECT_NE(NULL, strstr(shell_output, "/etc/oom-policy.conf: cannot be read"));
 }
 
+#define LINKS	"/tmp/rules.links"
+#define SAID	"/tmp/rules.said"
+
+FIXTURE(links)
+{
+	pid_t watcher;
+};
+
+/* From one directory to a link in another one, and from there to the file. */
+FIXTURE_SETUP(links)
+{
+	ASSERT_EQ(0, protect_ancestors());
+	ASSERT_EQ(0, cgroup_make("x.slice"));
+	ASSERT_EQ(0, shell("mkdir -p " LINKS "/etc " LINKS "/share " LINKS "/v1 " LINKS "/v2; "
+			   "cd " LINKS "; echo path /x.slice 1 >v1/conf; "
+			   "echo path /x.slice 2 >v2/conf; "
+			   "ln -s ../share/conf etc/conf; ln -s " LINKS "/v1/conf share/conf"));
+	self->watcher = shell_start("exec oom_rules --config " LINKS "/etc/conf watch", SAID);
+	ASSERT_LT(0, self->watcher);
+	ASSERT_TRUE(wait_until(file_has(SAID, "in force")));
+}
+
+FIXTURE_TEARDOWN(links)
+{
+	kill(self->watcher, SIGKILL);
+	waitpid(self->watcher, NULL, 0);
+	shell("oom_rules remove; rm -r " LINKS "; rmdir " CGROUP_ROOT "/x.slice");
+}
+
+#define has_priority(value)	wait_until(!strcmp(cgroup_read("x.slice", PRIORITY), value))
+
+TEST_F_TIMEOUT(links, are_watched, TEST_TIMEOUT_S)
+{
+	EXPECT_TRUE(has_priority("1"));
+	ASSERT_EQ(0, shell("echo path /x.slice 3 >" LINKS "/v1/conf"));
+	EXPECT_TRUE(has_priority("3"));
+	/* A link that is made anew, in place and by renaming. */
+	ASSERT_EQ(0, shell("ln -sf " LINKS "/v2/conf " LINKS "/share/conf"));
+	EXPECT_TRUE(has_priority("2"));
+	ASSERT_EQ(0, shell("ln -s ../v1/conf " LINKS "/new && mv " LINKS "/new "
+			   LINKS "/etc/conf"));
+	EXPECT_TRUE(has_priority("3"));
+	/* The new target, by another editor. */
+	ASSERT_EQ(0, shell("cd " LINKS "/v1; echo path /x.slice 4 >new && mv new conf"));
+	EXPECT_TRUE(has_priority("4"));
+	/* One that leads nowhere, or in a circle, is told, and the rules stay. */
+	ASSERT_EQ(0, shell("ln -sf /no/such/conf " LINKS "/etc/conf"));
+	EXPECT_TRUE(wait_until(file_has(SAID, "cannot be read: No such file")));
+	ASSERT_EQ(0, shell("ln -sf conf " LINKS "/etc/conf"));
+	EXPECT_TRUE(wait_until(file_has(SAID, "cannot be read: Too many levels")));
+	EXPECT_TRUE(has_priority("4"));
+	ASSERT_EQ(0, shell("ln -sf " LINKS "/v2/conf " LINKS "/etc/conf"));
+	EXPECT_TRUE(has_priority("2"));
+}
+
 int main(int argc, char **argv)
 {
 	require_bare_machine();
