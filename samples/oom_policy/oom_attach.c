@@ -90,6 +90,19 @@ static int set_floor(const struct oom_conf *conf, struct bpf_object *obj)
 	return 0;
 }
 
+static int open_policy(const struct oom_conf *conf, struct bpf_object **obj,
+		       struct bpf_program **prog)
+{
+	*obj = bpf_object__open_file(conf->policy, NULL);
+	if (!*obj)
+		return conf_fail(conf, conf->policy_line, "cannot open %s: %s",
+				 conf->policy, strerror(errno));
+	*prog = find_policy(*obj);
+	if (!*prog)
+		return conf_fail(conf, conf->policy_line, "%s has no OOM policy", conf->policy);
+	return set_floor(conf, *obj);
+}
+
 int oom_policy_load(const struct oom_conf *conf, struct bpf_object **obj,
 		    struct bpf_program **prog)
 {
@@ -98,14 +111,7 @@ int oom_policy_load(const struct oom_conf *conf, struct bpf_object **obj,
 	*obj = NULL;
 	if (!conf->policy_line)
 		return 0;
-	*obj = bpf_object__open_file(conf->policy, NULL);
-	if (!*obj)
-		return conf_fail(conf, conf->policy_line, "cannot open %s: %s",
-				 conf->policy, strerror(errno));
-	*prog = find_policy(*obj);
-	if (!*prog)
-		return conf_fail(conf, conf->policy_line, "%s has no OOM policy", conf->policy);
-	if (set_floor(conf, *obj))
+	if (open_policy(conf, obj, prog))
 		return -1;
 	err = bpf_object__load(*obj);
 	if (!err)
@@ -128,6 +134,23 @@ static int open_conf_cgroup(const struct oom_conf *conf)
 		return conf_fail(conf, conf->cgroup_line ?: conf->policy_line,
 				 "cannot open cgroup %s: %s", path, strerror(errno));
 	return fd;
+}
+
+int oom_policy_check(const struct oom_conf *conf)
+{
+	struct bpf_program *prog;
+	struct bpf_object *obj;
+	int fd, err;
+
+	if (!conf->policy_line)
+		return 0;
+	err = open_policy(conf, &obj, &prog);
+	bpf_object__close(obj);
+	fd = open_conf_cgroup(conf);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return err;
 }
 
 static int attach_error(const struct oom_conf *conf, int err)

@@ -27,6 +27,9 @@ int oom_replace_pin(int fd, const char *name);
 int oom_policy_load(const struct oom_conf *conf, struct bpf_object **obj,
 		    struct bpf_program **prog);
 
+/* oom_policy_check() - what of @conf would be refused before the kernel is asked */
+int oom_policy_check(const struct oom_conf *conf);
+
 /* oom_policy_put() - have it rule, or nothing if @conf names none; pinned as "policy" */
 int oom_policy_put(const struct oom_conf *conf, const struct bpf_program *prog);
 

@@ -269,11 +269,12 @@ static int check(char **paths, int nr)
 {
 	const struct oom_value *value;
 	char text[32];
-	int i;
+	int i, err;
 
 	new_conf = read_conf(conf_file, false);
 	if (!new_conf)
 		return -1;
+	err = oom_policy_check(new_conf);
 	for (i = 0; i < nr; i++) {
 		value = oom_conf_find(new_conf, paths[i], 0);
 		oom_value_text(value, text, sizeof(text));
@@ -282,11 +283,11 @@ static int check(char **paths, int nr)
 		else
 			printf("%s: no line is about it\n", paths[i]);
 	}
-	if (!nr)
+	if (!nr && !err)
 		printf("%s: %d rules, %d pods, %d early kills\n", conf_file, new_conf->nr_rules,
 		       new_conf->nr_pods / 2, new_conf->nr_early);
 	oom_conf_free(new_conf);
-	return 0;
+	return err;
 }
 
 /* Files that are looked at, by inotify. Of a link there is more than one. */

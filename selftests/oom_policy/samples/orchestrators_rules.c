@@ -347,6 +347,29 @@ TEST_F(rules, check)
 	EXPECT_NE(NULL, strstr(shell_output, "/etc/oom-policy.conf: cannot be read"));
 }
 
+/* What would be refused is said before it is put in force. */
+TEST_F_TIMEOUT(rules, check_refuses_what_apply_does, TEST_TIMEOUT_S)
+{
+	static const struct {
+		const char *text, *says;
+	} bad[] = {
+		{ "policy /no/such/file\n", CONF ":1: cannot open /no/such/file" },
+		{ "policy " SHARE "/reclaim_guard.bpf.o\n", CONF ":1: " },
+		{ POLICY_LINE "path /x 20\ncgroup /nowhere\n",
+		  CONF ":3: cannot open cgroup /nowhere" },
+		{ "policy " SHARE "/biggest.bpf.o\nfloor 4M\n", CONF ":2: " },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(1, rules(bad[i].text));
+		EXPECT_NE(NULL, strstr(shell_output, bad[i].says)) TH_LOG("%s", shell_output);
+		EXPECT_EQ(1, shell("oom_rules --config " CONF " check"));
+		EXPECT_NE(NULL, strstr(shell_output, bad[i].says)) TH_LOG("%s", shell_output);
+		EXPECT_EQ(NULL, strstr(shell_output, " rules, "));
+	}
+}
+
 #define LINKS	"/tmp/rules.links"
 #define SAID	"/tmp/rules.said"
 
