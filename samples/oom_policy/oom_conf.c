@@ -315,13 +315,20 @@ static int parse_file(struct oom_conf *conf)
 	char *text = NULL;
 	size_t size = 0;
 	int line = 0, err = 0;
+	ssize_t len;
 
 	if (!file) {
 		fprintf(stderr, "%s: cannot be read: %s\n", conf->file, strerror(errno));
 		return -1;
 	}
-	while (getline(&text, &size, file) >= 0)
-		err |= parse_line(conf, ++line, text);
+	while ((len = getline(&text, &size, file)) >= 0) {
+		line++;
+		if (strlen(text) == (size_t)len)
+			err |= parse_line(conf, line, text);
+		else
+			err |= conf_fail(conf, line,
+					 "there is a NUL in this line: what is behind it would be lost");
+	}
 	if (ferror(file)) {
 		fprintf(stderr, "%s: cannot be read to its end\n", conf->file);
 		err = -1;

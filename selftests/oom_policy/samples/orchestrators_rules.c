@@ -368,6 +368,9 @@ TEST_F_TIMEOUT(rules, check_refuses_what_apply_does, TEST_TIMEOUT_S)
 		EXPECT_NE(NULL, strstr(shell_output, bad[i].says)) TH_LOG("%s", shell_output);
 		EXPECT_EQ(NULL, strstr(shell_output, " rules, "));
 	}
+	ASSERT_EQ(0, shell("printf 'path /x 1\\npath /y 2\\0 3\\n' >" CONF));
+	EXPECT_EQ(1, shell("oom_rules --config " CONF " check"));
+	EXPECT_NE(NULL, strstr(shell_output, CONF ":2: there is a NUL in this line"));
 }
 
 #define LINKS	"/tmp/rules.links"
