@@ -6,7 +6,7 @@
  *
  * The first rule that fits decides. In a pattern
  *
- *	?	is any one character but the slash
+ *	?	is any one character of UTF-8 but the slash
  *	*	any number of them
  *	**	any number of characters, the slash among them
  *
@@ -76,6 +76,21 @@ struct oom_match {
 #define GLOB_AT(m, i)	((m)->glob[(i) & (GLOB_SIZE - 1)])
 #define PATH_AT(m, i)	((m)->path[(i) & (PATH_SIZE - 1)])
 
+/* How many bytes the character has that begins there; what is no UTF-8 has one. */
+static inline __u32 oom_char_size(const struct oom_match *m, __u32 at)
+{
+	const unsigned char c = PATH_AT(m, at);
+	__u32 size = 1;
+
+	if (c >= 0xc0 && (PATH_AT(m, at + 1) & 0xc0) == 0x80)
+		size = 2;
+	if (c >= 0xe0 && size == 2 && (PATH_AT(m, at + 2) & 0xc0) == 0x80)
+		size = 3;
+	if (c >= 0xf0 && size == 3 && (PATH_AT(m, at + 3) & 0xc0) == 0x80)
+		size = 4;
+	return size;
+}
+
 /*
  * What a star has matched grows by one character when the rest does not fit. Only the
  * last star of each kind need be tried again: one before it has found the first place
@@ -103,17 +118,17 @@ static long oom_match_step(__u64 i, struct oom_match *m)
 	if (g == p || (g == '?' && p && p != '/')) {
 		m->fits = !p;
 		m->g++;
-		m->p++;
+		m->p += g == '?' ? oom_char_size(m, m->p) : 1;
 		return m->fits;
 	}
 	if (m->star_g && PATH_AT(m, m->star_p) && PATH_AT(m, m->star_p) != '/') {
-		m->star_p++;
+		m->star_p += oom_char_size(m, m->star_p);
 		m->p = m->star_p;
 		m->g = m->star_g;
 		return 0;
 	}
 	if (m->deep_g && PATH_AT(m, m->deep_p)) {
-		m->deep_p++;
+		m->deep_p += oom_char_size(m, m->deep_p);
 		m->p = m->deep_p;
 		m->g = m->deep_g;
 		m->star_g = 0;

@@ -62,7 +62,8 @@ FIXTURE(rules)
 };
 
 static const char * const used[] = {
-	"prod.slice/a.service", "prod.slice/b.service", "prod.slice", "x.slice/y", "x.slice",
+	"prod.slice/a.service", "prod.slice/b.service", "prod.slice", "x.slice/y",
+	"x.slice/\xe2\x82\xac", "x.slice",
 };
 
 FIXTURE_SETUP(rules)
@@ -219,6 +220,35 @@ TEST_F_TIMEOUT(rules, floor, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, raise_oom_sysrq());
 	EXPECT_TRUE(wait_until(has_ended(self->pid[1])));
 	EXPECT_FALSE(has_ended(self->pid[0]));
+}
+
+/* A character of UTF-8, of one to four bytes, and a byte that is none. */
+TEST_F_TIMEOUT(rules, any_one_character, TEST_TIMEOUT_S)
+{
+	static const struct {
+		const char *path;
+		bool fits;
+	} paths[] = {
+		{ "/x/ab", true }, { "/x/a\xc3\xa9", true }, { "/x/a\xe2\x82\xac", true },
+		{ "/x/a\xf0\x9f\x90\xa7", true }, { "/x/a\xff", true }, { "/x/a", false },
+		{ "/x/a\xc3\xa9z", false }, { "/x/a/", false }, { "/x/a\xc3", true },
+		{ "/y/a\xc3\xa9", false }, { "/y/aa\xc3\xa9", true },
+		{ "/z/\xe2\x82\xac", false }, { "/z/\xe2\x82\xac\xe2\x82\xac", true },
+		{ "/y/\xc3\xa9\xe2\x82\xac\xc3\xa9", true },
+	};
+	size_t i;
+
+	ASSERT_EQ(0, rules("path /x/a? 1\npath /y/??? 1\npath /z/*?? 1\n"))
+		TH_LOG("%s", shell_output);
+	for (i = 0; i < ARRAY_SIZE(paths); i++) {
+		ASSERT_EQ(0, shell("oom_rules --config " CONF " check '%s'", paths[i].path));
+		EXPECT_EQ(paths[i].fits, !!strstr(shell_output, ": 1, by line "))
+			TH_LOG("%s", shell_output);
+	}
+	/* In the kernel it is the same. */
+	ASSERT_EQ(0, rules("path /x.slice/? 3\n")) TH_LOG("%s", shell_output);
+	ASSERT_EQ(0, cgroup_make_path("x.slice/\xe2\x82\xac"));
+	expect_priority("x.slice/\xe2\x82\xac", "3");
 }
 
 #define A	CGROUP_ROOT "/prod.slice/a.service"
