@@ -128,14 +128,21 @@ static void oom_priority_set(struct mem_cgroup *memcg, u8 state, s64 priority)
 	smp_store_release(&slots->priority_state, state);
 }
 
-/* An empty write is more likely a script's mistake than a wish. */
+/*
+ * An empty write is more likely a script's mistake than a wish. So is what is behind a NUL,
+ * which strings end at: all of it is as wrong as any other text, without an errno of its
+ * own, as no file of cgroups has one. A NUL at the end is how some programs write strings.
+ */
 static ssize_t oom_priority_write(struct kernfs_open_file *of, char *buf, size_t nbytes,
 				  loff_t off)
 {
 	u8 state = BPF_OOM_PRIORITY_SET;
+	size_t len = strnlen(buf, nbytes);
 	s64 priority = 0;
 	int err;
 
+	if (memchr_inv(buf + len, 0, nbytes - len))
+		return -EINVAL;
 	buf = strstrip(buf);
 	if (!strcmp(buf, "max")) {
 		state = BPF_OOM_PRIORITY_MAX;

@@ -33,7 +33,7 @@
 #define MAX_SET		6
 
 /* 0 or -errno; says nothing. */
-static int put(const char *path, const char *text)
+static int put_bytes(const char *path, const char *bytes, size_t len)
 {
 	char full[PATH_MAX];
 	int fd, err = 0;
@@ -42,10 +42,15 @@ static int put(const char *path, const char *text)
 	fd = open(full, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
+	if (write(fd, bytes, len) < 0)
 		err = -errno;
 	close(fd);
 	return err;
+}
+
+static int put(const char *path, const char *text)
+{
+	return put_bytes(path, text, strlen(text));
 }
 
 /* What is there, without the newline; until the next call. */
@@ -123,6 +128,22 @@ TEST_F(file, takes_nothing_else)
 			EXPECT_STREQ(before[j], get("A"));
 		}
 	}
+}
+
+/* A string may bring the NUL that ends it, and nothing behind that. */
+TEST_F(file, takes_no_nul)
+{
+	ASSERT_EQ(0, put("A", "-42"));
+	EXPECT_EQ(-EINVAL, put_bytes("A", "5\0x", 3));
+	EXPECT_EQ(-EINVAL, put_bytes("A", "5\0\n", 3));
+	EXPECT_EQ(-EINVAL, put_bytes("A", "max\0imum", 8));
+	EXPECT_EQ(-EINVAL, put_bytes("A", "\0x", 2));
+	EXPECT_EQ(-EINVAL, put_bytes("A", "\0", 1));
+	EXPECT_STREQ("-42", get("A"));
+	EXPECT_EQ(0, put_bytes("A", "5", 2));
+	EXPECT_STREQ("5", get("A"));
+	EXPECT_EQ(0, put_bytes("A", "max\n\0", 5));
+	EXPECT_STREQ("max", get("A"));
 }
 
 TEST_F(file, is_not_of_the_root)
