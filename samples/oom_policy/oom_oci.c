@@ -9,6 +9,11 @@
  *
  *	podman run --annotation io.bpf-oom-policy.priority=-100 ...
  *
+ * It is that of the container's own cgroup. With none (podman --cgroups=disabled) there is
+ * no priority of its own, either. A cgroup above that others are in as well, as with
+ * podman's supervisor (--cgroups=split, Quadlet), does not take it over: whoever is in there
+ * is ordered by it, and the unit's own priority is up to the unit.
+ *
  * Whoever writes annotations chooses the priority: --max keeps that in bounds where it
  * is not the operator. What is wrong is said in one sentence, and with an exit status of
  * 1 the runtime does not start the container.
@@ -44,7 +49,8 @@ static void usage(FILE *to)
 	      "\n"
 	      "Hook of an OCI runtime, of the stage createRuntime: reads the state of a container\n"
 	      "and gives its cgroup the OOM priority that an annotation of it names, a number or\n"
-	      "max. Without that annotation it does nothing.\n"
+	      "max. Without that annotation it does nothing, and to a cgroup that the runtime is\n"
+	      "in as well it does not write.\n"
 	      "\n"
 	      "  --annotation NAME  the annotation (default: io.bpf-oom-policy.priority)\n"
 	      "  --max PRIORITY     take no higher one, and not max\n"
@@ -116,9 +122,22 @@ static int find_cgroup(int pid, char *path, size_t size)
 	fclose(f);
 	if (!found)
 		return fail("process %d is in no cgroup of version 2", pid);
+	return 0;
+}
+
+/* The runtime is in none of its containers' cgroups. */
+static int check_own_cgroup(int pid, const char *path)
+{
+	const size_t len = strlen(path);
+	char ours[PATH_MAX];
+
 	if (!strcmp(path, "/") || strstr(path, "/../"))
 		return fail("process %d is in no cgroup of its own, but in %s", pid, path);
-	return 0;
+	if (find_cgroup(getpid(), ours, sizeof(ours)))
+		return -1;
+	if (strncmp(ours, path, len) || (ours[len] && ours[len] != '/'))
+		return 0;
+	return fail("process %d is in no cgroup of its own: its runtime is in %s, too", pid, path);
 }
 
 /*
@@ -154,7 +173,7 @@ static int set_priority(int pid, const char *text)
 		fail("this kernel has no OOM priorities: %s is not heeded", annotation);
 		return 0;
 	}
-	if (find_cgroup(pid, path, sizeof(path)))
+	if (find_cgroup(pid, path, sizeof(path)) || check_own_cgroup(pid, path))
 		return -1;
 	fd = open_priority(path);
 	if (fd < 0)

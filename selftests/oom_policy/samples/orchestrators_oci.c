@@ -227,6 +227,18 @@ TEST_F_TIMEOUT(oci, other_name_and_max, TEST_TIMEOUT_S)
 	expect_priority(path, "10");
 }
 
+/* podman run --cgroups=disabled leaves the container where podman is. */
+TEST_F_TIMEOUT(oci, no_cgroup_of_its_own, TEST_TIMEOUT_S)
+{
+	EXPECT_EQ(1, shell("echo $$ >" CGROUP_ROOT "/%s/cgroup.procs; oom_oci <<END\n"
+			   "{\"ociVersion\":\"1.0.2\",\"id\":\"aa\",\"pid\":%d,\n"
+			   "\"annotations\":{\"" NAME "\":\"-100\"}}\n"
+			   "END\n", self->inner, self->container.pid));
+	EXPECT_NE(NULL, strstr(shell_output, "is in no cgroup of its own: its runtime is in /"))
+		TH_LOG("%s", shell_output);
+	expect_priority(place(), "unset");
+}
+
 /* One sentence, status 1, nothing changed: the runtime does not start the container. */
 TEST_F_TIMEOUT(oci, bad_input, TEST_TIMEOUT_S)
 {
