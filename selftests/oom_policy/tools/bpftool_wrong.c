@@ -20,6 +20,8 @@
 #define CONTRARY	"/tests/contrary.bpf.o"
 #define REFUSED		"/tests/refused.bpf.o"
 #define LEAF_POLICY	"/usr/lib/oom_policy/leaf_prio.bpf.o"
+#define WOULD_HIDE							\
+	" is in no BPF file system, and to mount one on /usr/lib/oom_policy would hide what is there: choose a pin below /sys/fs/bpf"
 #define TASK_POLICY	"/usr/lib/oom_policy/youngest_task.bpf.o"
 #define BPF_FS		"/sys/fs/bpf"
 #define V1_MOUNT	"/tmp/bpftool_wrong_v1"
@@ -407,6 +409,18 @@ FIXTURE_VARIANT_ADD(wrong, pin_outside_bpffs)
 {
 	.command = "attach " POLICY " B pin /tmp/policy --nomount",
 	.says = "no BPF file system found, not mounting it due to --nomount option",
+};
+
+FIXTURE_VARIANT_ADD(wrong, pin_that_hides_files)
+{
+	.command = "attach " POLICY " B pin /usr/lib/oom_policy/new",
+	.says = "/usr/lib/oom_policy/new" WOULD_HIDE,
+};
+
+FIXTURE_VARIANT_ADD(wrong, map_that_hides_files)
+{
+	.command = "attach " LEAF_POLICY " B map oom_priority pin /usr/lib/oom_policy/new",
+	.says = "/usr/lib/oom_policy/new" WOULD_HIDE,
 };
 
 FIXTURE_VARIANT_ADD(wrong, pin_twice)

@@ -147,6 +147,7 @@ const struct oom_counter *oom_counter_at(size_t i);
 
 void oom_pin_name(const struct oom_cgroup *cgroup, __u32 attach_type, char *pin, size_t size);
 bool oom_pin_clear(const char *pin);
+bool oom_pin_hides(const char *pin);
 
 /* oom_global.c */
 struct bpf_object;

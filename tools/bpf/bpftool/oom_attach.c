@@ -226,7 +226,7 @@ static int check_pin(const char *pin)
 		return -1;
 	}
 	oom_pin_clear(pin);
-	return mount_bpffs_for_file(pin);
+	return oom_pin_hides(pin) ? -1 : mount_bpffs_for_file(pin);
 }
 
 static int check_slot(const struct attach_args *args)

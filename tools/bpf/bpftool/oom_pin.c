@@ -5,10 +5,15 @@
  * stand in the way when a cgroup has been removed and made anew.
  */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <libgen.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -63,6 +68,43 @@ void oom_pin_name(const struct oom_cgroup *cgroup, __u32 attach_type, char *pin,
 		len += n;
 	}
 	snprintf(pin, size, OOM_BPF_FS "/" PREFIX "%s%s", name, suffix);
+}
+
+static bool is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int nr = 0;
+
+	if (!dir)
+		return true;
+	while ((entry = readdir(dir)))
+		nr += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+	closedir(dir);
+	return !nr;
+}
+
+/**
+ * oom_pin_hides() - would a BPF file system mounted for a pin hide files?
+ * @pin: to be made
+ *
+ * One is mounted on the directory of a pin that is in none.
+ *
+ * Return: whether it would, with that told.
+ */
+bool oom_pin_hides(const char *pin)
+{
+	char *copy = strdup(pin), *dir = copy ? dirname(copy) : NULL;
+	bool hides = false;
+	struct statfs fs;
+
+	if (dir && !block_mount && !statfs(dir, &fs))
+		hides = (unsigned int)fs.f_type != BPF_FS_MAGIC && !is_empty(dir);
+	if (hides)
+		oom_err("%s is in no BPF file system, and to mount one on %s would hide what is there: choose a pin below %s",
+			pin, dir, OOM_BPF_FS);
+	free(copy);
+	return hides;
 }
 
 /**
