@@ -12,6 +12,7 @@
 #include "kselftest_harness.h"
 #include "operator.h"
 
+#define LEAF_POLICY	"/usr/lib/oom_policy/leaf_prio.bpf.o"
 #define SHORT_LIVED	"/sys/fs/cgroup/prod/short"
 #define SECOND_MOUNT	"/tmp/bpftool_oom_cgroup2"
 #define SWITCHED_OFF	"switched off by vm.oom_policy_enabled: the stock killer decides"
@@ -91,6 +92,21 @@ TEST_F_TIMEOUT(bpftool, rehearse_before_attaching, TEST_TIMEOUT_S)
 	attach_with_priorities(_metadata, &self->tree, "");
 	runs(_metadata, 0, "bpftool -j oom rank prog " POLICY " | jq -r .children[0].priority");
 	EXPECT_STREQ("-100", shell_output);
+}
+
+/* The file's are shown beside an order that goes by the map's. */
+TEST_F_TIMEOUT(bpftool, whose_priorities_they_are, TEST_TIMEOUT_S)
+{
+	attach_with_priorities(_metadata, &self->tree, "");
+	runs(_metadata, 0, "bpftool oom rank");
+	says(_metadata, " PRIORITY  CGROUP\n");
+	runs(_metadata, 0, "bpftool -j oom rank | jq .priority_map");
+	EXPECT_STREQ("false", shell_output);
+	runs(_metadata, 0, "bpftool oom rank prog " LEAF_POLICY);
+	says(_metadata, ", with priorities of its own in the map oom_priority\n");
+	says(_metadata, " memory.oom.priority  CGROUP\n");
+	runs(_metadata, 0, "bpftool -j oom rank prog " LEAF_POLICY " | jq .priority_map");
+	EXPECT_STREQ("true", shell_output);
 }
 
 /* Contradictions are found and named, and are an error for whoever asks. */

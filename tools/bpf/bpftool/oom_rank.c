@@ -107,10 +107,17 @@ static int rank(struct ranking *r, int rows)
 	return 0;
 }
 
+/* Where they come from, if the program goes by other ones, too. */
+static const char *priority_title(const struct ranking *r)
+{
+	return r->judge.priorities < 0 ? "PRIORITY" : "memory.oom.priority";
+}
+
 /* Of the column of priorities, which are of any length; 0 if there are none. */
 static int priority_width(const struct ranking *r)
 {
-	int width = MIN_WIDTH, i, n;
+	const int least = strlen(priority_title(r));
+	int width = least > MIN_WIDTH ? least : MIN_WIDTH, i, n;
 	bool any = false;
 
 	for (i = 0; i < r->nr_shown; i++) {
@@ -156,7 +163,7 @@ static void rank_plain(const struct ranking *r)
 	oom_printf("\nRANK %*s %*s %*s", MIN_WIDTH, "USAGE kB", MIN_WIDTH, "SWAP kB",
 		   MIN_WIDTH, "FREEABLE kB");
 	if (width)
-		oom_printf(" %*s", width, "PRIORITY");
+		oom_printf(" %*s", width, priority_title(r));
 	oom_printf("  CGROUP\n");
 	for (i = 0; i < r->nr_shown; i++)
 		rank_line(r->shown[i], place_of(r, i), width);

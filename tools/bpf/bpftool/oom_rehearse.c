@@ -460,6 +460,7 @@ void oom_judge_json(const struct oom_judge *judge)
 		jsonw_string_field(json_wtr, "attached_to", judge->policy->path);
 	else
 		jsonw_null_field(json_wtr, "attached_to");
+	jsonw_bool_field(json_wtr, "priority_map", judge->priorities >= 0);
 }
 
 /**
@@ -473,6 +474,8 @@ void oom_judge_plain(const struct oom_judge *judge)
 		oom_printf(", attached to %s", judge->policy->path);
 	else
 		oom_printf(", not attached");
+	if (judge->priorities >= 0)
+		oom_printf(", with priorities of its own in the map " OOM_PRIORITY_MAP);
 }
 
 /**
