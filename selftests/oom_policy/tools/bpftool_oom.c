@@ -188,8 +188,10 @@ TEST_F_TIMEOUT(bpftool, priorities_are_the_cgroups, TEST_TIMEOUT_S)
 	runs(_metadata, 0, "bpftool oom priority list all | grep -c unset");
 	EXPECT_STREQ("10", shell_output);
 	runs(_metadata, 0, "bpftool oom priority list all prod");
-	EXPECT_STREQ("               unset  /prod/db\n               unset  /prod/web",
-		     shell_output);
+	EXPECT_STREQ("                 max  /prod\n               unset  /prod/db\n"
+		     "               unset  /prod/web", shell_output);
+	runs(_metadata, 0, "bpftool oom priority list batch");
+	EXPECT_STREQ("                   7  /batch", shell_output);
 }
 
 /* A floor of 10 MB leaves of the lowest class those that hold more. */

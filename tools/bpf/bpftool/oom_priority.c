@@ -290,25 +290,25 @@ static void show_priority(const struct oom_cgroup *cgroup, const struct oom_prio
 	putchar('\n');
 }
 
-/* Below @parent; returns how many were shown. */
-static int list_priorities(const char *parent, bool all)
+/* Of @cgroup, if it has a priority, and of all below it; returns how many were shown. */
+static int list_priorities(const struct oom_cgroup *cgroup, bool all)
 {
 	struct oom_priority priority;
 	struct oom_child *children;
 	int nr, i, below, shown = 0;
 
-	nr = oom_children(parent, &children);
+	if (!read_priority(cgroup->path, &priority) &&
+	    (all || priority.state != BPF_OOM_PRIORITY_UNSET)) {
+		show_priority(cgroup, &priority, NULL);
+		shown++;
+	}
+	nr = oom_children(cgroup->path, &children);
 	if (nr < 0)
 		return -1;
 	for (i = 0; i < nr && shown >= 0; i++) {
-		const struct oom_cgroup cgroup = { children[i].path, children[i].id };
+		const struct oom_cgroup child = { children[i].path, children[i].id };
 
-		if (!read_priority(cgroup.path, &priority) &&
-		    (all || priority.state != BPF_OOM_PRIORITY_UNSET)) {
-			show_priority(&cgroup, &priority, NULL);
-			shown++;
-		}
-		below = list_priorities(cgroup.path, all);
+		below = list_priorities(&child, all);
 		shown = below < 0 ? -1 : shown + below;
 	}
 	oom_children_free(children, nr);
@@ -331,7 +331,7 @@ static int do_priority_list(int argc, char **argv)
 		return -1;
 	if (json_output)
 		jsonw_start_array(json_wtr);
-	shown = list_priorities(cgroup.path, all);
+	shown = list_priorities(&cgroup, all);
 	if (json_output)
 		jsonw_end_array(json_wtr);
 	else if (!shown)
