@@ -193,10 +193,13 @@ static bool oom_test_valid_adj(s32 adj)
 /* Nothing is looked up: the values may be any that an event could come with. */
 static bool oom_test_valid_ctx(const struct bpf_prog *prog, const struct bpf_oom_ctx *ctx)
 {
+	const size_t pointers = offsetof(struct bpf_oom_ctx, priority_1) -
+				offsetof(struct bpf_oom_ctx, cgroup_1);
+
 	if (ctx->flags & ~OOM_EVENT_FLAGS ||
 	    (ctx->flags & BPF_OOM_EVENT_GLOBAL && ctx->flags & BPF_OOM_EVENT_MEMCG))
 		return false;
-	if (ctx->cgroup_1 || ctx->cgroup_2 || ctx->task_1 || ctx->task_2)
+	if (memchr_inv(&ctx->cgroup_1, 0, pointers))
 		return false;
 	if (oom_policy_judges_tasks(prog))
 		return oom_test_valid_adj(ctx->oom_score_adj_1) &&
