@@ -145,6 +145,9 @@ static ssize_t oom_priority_write(struct kernfs_open_file *of, char *buf, size_t
 		return -EINVAL;
 	buf = strstrip(buf);
 	if (!strcmp(buf, "max")) {
+		/* On all that a tenant has below it, this would spare the tenant. */
+		if (!file_ns_capable(of->file, &init_user_ns, CAP_SYS_RESOURCE))
+			return -EPERM;
 		state = BPF_OOM_PRIORITY_MAX;
 	} else if (!strcmp(buf, "unset")) {
 		state = BPF_OOM_PRIORITY_UNSET;

@@ -218,7 +218,9 @@ static int as_nobody(void)
 		return 1;
 	if (put("A/x", "1000") != -EACCES || strcmp(get("A/x"), "-5"))
 		return 2;
-	return put("A/x/own", "1000") || strcmp(get("A/x/own"), "1000") ? 3 : 0;
+	if (put("A/x/own", "1000") || strcmp(get("A/x/own"), "1000"))
+		return 3;
+	return put("A/x/own", "max") != -EPERM || strcmp(get("A/x/own"), "1000") ? 4 : 0;
 }
 
 TEST_F(file, is_not_delegated_to_a_user)
