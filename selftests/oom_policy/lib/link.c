@@ -13,7 +13,7 @@
 #include "helpers.h"
 #include "link.h"
 
-static const struct bpf_insn return_equal[] = {
+const struct bpf_insn return_equal[NR_RETURN_EQUAL] = {
 	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
 	{ .code = BPF_JMP | BPF_EXIT },
 };
@@ -31,7 +31,7 @@ int prog_load(enum bpf_prog_type type, enum bpf_attach_type attach_type)
 		.prog_type = type,
 		.expected_attach_type = attach_type,
 		.insns = (uintptr_t)return_equal,
-		.insn_cnt = ARRAY_SIZE(return_equal),
+		.insn_cnt = NR_RETURN_EQUAL,
 		.license = (uintptr_t)"GPL",
 	};
 

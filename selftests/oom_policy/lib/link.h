@@ -14,6 +14,8 @@
 int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr);
 
 /* A program that returns 0: of any type, or a policy that says BPF_OOM_EQUAL. */
+#define NR_RETURN_EQUAL	2
+extern const struct bpf_insn return_equal[NR_RETURN_EQUAL];
 int prog_load(enum bpf_prog_type type, enum bpf_attach_type attach_type);
 int policy_prog(void);
 

@@ -21,6 +21,7 @@
 
 #include "kselftest_harness.h"
 #include "kmsg.h"
+#include "link.h"
 #include "handler.skel.h"
 #include "policy.h"
 #include "verifier.skel.h"
@@ -112,14 +113,10 @@ FIXTURE_TEARDOWN(absent)
 TEST_F(absent, a_loader_says_what_to_install)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_OOM_POLICY);
-	const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
 
 	libbpf_set_print(keep_words);
-	EXPECT_EQ(-EINVAL, bpf_prog_load(BPF_PROG_TYPE_OOM_POLICY, "policy", "GPL", insns,
-					 2, &opts));
+	EXPECT_EQ(-EINVAL, bpf_prog_load(BPF_PROG_TYPE_OOM_POLICY, "policy", "GPL",
+					 return_equal, NR_RETURN_EQUAL, &opts));
 	EXPECT_NE(NULL, strstr(said, "this kernel has no OOM policies"));
 	EXPECT_NE(NULL, strstr(said, "bpf-oom-policy-dkms"));
 }
@@ -395,15 +392,11 @@ TEST_F(present, takes_static_functions_only)
 TEST_F(present, is_known_to_libbpf_only)
 {
 	struct bpf_program *prog = load_one(self->skel, "return_first");
-	const struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
 	union bpf_attr attr = {
 		.prog_type = BPF_PROG_TYPE_OOM_POLICY,
 		.expected_attach_type = BPF_OOM_POLICY,
-		.insns = (__u64)(unsigned long)insns,
-		.insn_cnt = 2,
+		.insns = (__u64)(unsigned long)return_equal,
+		.insn_cnt = NR_RETURN_EQUAL,
 		.license = (__u64)(unsigned long)"GPL",
 	};
 	char text[4096] = {}, path[64];

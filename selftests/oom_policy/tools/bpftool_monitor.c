@@ -17,29 +17,11 @@
 
 #include "kselftest_harness.h"
 #include "early_kill.h"
-#include "operator.h"
+#include "tenants.h"
 #include "watch.h"
 
 /* More records than the monitor has room for while it stands still. */
 #define NR_FALLBACKS	5000
-
-FIXTURE(bpftool)
-{
-	struct tree tree;
-};
-
-FIXTURE_SETUP(bpftool)
-{
-	clean_up();
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, TREE));
-}
-
-FIXTURE_TEARDOWN(bpftool)
-{
-	clean_up();
-	tree_remove(&self->tree);
-}
 
 static bool monitor_leaves_traces(void)
 {

@@ -10,7 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "kselftest_harness.h"
-#include "operator.h"
+#include "tenants.h"
 
 #define LEAF_POLICY	"/usr/lib/oom_policy/leaf_prio.bpf.o"
 #define SHORT_LIVED	"/sys/fs/cgroup/prod/short"
@@ -18,24 +18,6 @@
 #define SWITCHED_OFF	"switched off by vm.oom_policy_enabled: the stock killer decides"
 #define NOT_ASKED								\
 	"attached without the flag memcg: not asked when /prod meets its limit, "
-
-FIXTURE(bpftool)
-{
-	struct tree tree;
-};
-
-FIXTURE_SETUP(bpftool)
-{
-	clean_up();
-	ASSERT_EQ(0, protect_self());
-	ASSERT_EQ(0, tree_make(&self->tree, TREE));
-}
-
-FIXTURE_TEARDOWN(bpftool)
-{
-	clean_up();
-	tree_remove(&self->tree);
-}
 
 /* Who is never a candidate takes no part; an only child counts for its parent. */
 TEST_F_TIMEOUT(bpftool, max_and_only_children_are_told, TEST_TIMEOUT_S)
