@@ -447,13 +447,13 @@ TEST_F(present, link_tells_nothing_once_detached)
 	self->link = attach_with(prog, "");
 	ASSERT_NE(NULL, self->link);
 	ASSERT_EQ(0, bpf_link_get_info_by_fd(bpf_link__fd(self->link), &info, &len));
-	EXPECT_EQ(BPF_LINK_TYPE_OOM_POLICY, info.type);
+	EXPECT_EQ((__u32)BPF_LINK_TYPE_OOM_POLICY, info.type);
 
 	ASSERT_EQ(0, bpf_link__detach(self->link));
 	memset(&info, 0, sizeof(info));
 	len = sizeof(info);
 	ASSERT_EQ(0, bpf_link_get_info_by_fd(bpf_link__fd(self->link), &info, &len));
-	EXPECT_EQ(BPF_LINK_TYPE_STRUCT_OPS, info.type);
+	EXPECT_EQ((__u32)BPF_LINK_TYPE_STRUCT_OPS, info.type);
 }
 
 static int test_refusal(const char *name, int err, const char *words)
