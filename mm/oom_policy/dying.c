@@ -99,7 +99,11 @@ static bool oom_policy_is_last(struct task_struct *task)
 	return last;
 }
 
-void __oom_policy_exited(struct task_struct *task)
+/**
+ * oom_policy_dying_left - a thread has put its mm and its files
+ * @task: current, which exits
+ */
+void oom_policy_dying_left(struct task_struct *task)
 {
 	struct signal_struct *sig = task->signal;
 	const struct oom_policy_victim *state = oom_policy_victim(sig);
@@ -107,8 +111,6 @@ void __oom_policy_exited(struct task_struct *task)
 	if (READ_ONCE(state->dying) && READ_ONCE(state->unmapped) &&
 	    oom_policy_is_last(task))
 		oom_policy_died(sig);
-	if (READ_ONCE(sig->oom_mm))
-		oom_policy_victim_left(task);
 }
 
 /**

@@ -365,6 +365,7 @@ bool oom_policy_exiting(struct task_struct *task);
 
 /* dying.c: whoever dies of something else */
 void oom_policy_died(struct signal_struct *sig);
+void oom_policy_dying_left(struct task_struct *task);
 bool oom_policy_dying_holds(struct task_struct *task);
 bool oom_policy_dies_slowly(struct oom_policy_event *ev, struct task_struct *task);
 bool oom_policy_anybody_dying(struct oom_policy_event *ev);
@@ -375,7 +376,6 @@ void oom_policy_has_waited(void);
 bool oom_policy_in_vain(struct oom_policy_event *ev, struct mem_cgroup *memcg,
 			enum oom_walk_choice choice);
 void oom_policy_watch_kill(struct oom_policy_event *ev);
-void oom_policy_victim_left(struct task_struct *victim);
 void oom_policy_forget_vain(struct oom_policy_event *ev);
 
 /* report.c: the report, counters and tracepoints */

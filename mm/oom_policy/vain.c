@@ -245,13 +245,8 @@ void oom_policy_watch_kill(struct oom_policy_event *ev)
 	mmdrop(mm);
 }
 
-/**
- * oom_policy_victim_left - an OOM victim has put its mm and its files
- * @victim: current, a thread of it
- *
- * Of several threads the last one sees the least that is charged.
- */
-void oom_policy_victim_left(struct task_struct *victim)
+/* It has put its mm and its files. Of several threads the last one sees the least. */
+static void oom_policy_victim_left(struct task_struct *victim)
 {
 	struct oom_policy_futile *futile;
 	struct mem_cgroup *memcg;
@@ -273,6 +268,13 @@ void oom_policy_victim_left(struct task_struct *victim)
 		smp_store_release(&futile->left, true);
 	}
 	rcu_read_unlock();
+}
+
+void __oom_policy_exited(struct task_struct *task)
+{
+	oom_policy_dying_left(task);
+	if (READ_ONCE(task->signal->oom_mm))
+		oom_policy_victim_left(task);
 }
 
 /**

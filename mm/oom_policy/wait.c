@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Whether an event has to wait for a victim of an earlier one: while it is dying, as
- * the stock killer does, and with a grace until its memory is back. A grace passes.
- * With a grace, who dies of something else is waited for, too: dying.c.
+ * the stock killer does.
  *
  * A victim's signal remembers its death; it is written under oom_lock, when the
- * victim is chosen, and read by events and rehearsals. Who has to wait sleeps when
- * oom_lock is free again, so that the events of others go on.
+ * victim is chosen, and read by events and rehearsals.
+ * With a grace its memory is waited for, too, until the grace has passed, and that of
+ * who dies of something else: dying.c. Who has to wait sleeps when oom_lock is free
+ * again, so that the events of others go on.
  */
 
 #include <linux/atomic.h>
