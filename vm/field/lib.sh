@@ -146,26 +146,25 @@ drop()
 	true
 }
 
-# The kernel's lines about kills, as CGROUP COMM PID
+# The kernel's lines about kills since "forget_kills", as CGROUP COMM PID: of many, the
+# first ones would not be there any more.
 kills()
 {
 	dmesg | sed -n 's/.*oom-kill:.*task_memcg=\([^,]*\),task=\([^,]*\),pid=\([0-9]*\),.*/\1 \2 \3/p'
 }
 
-nr_kills() { kills | wc -l; }
-more_kills_than() { [ "$(nr_kills)" -gt "$1" ]; }
+forget_kills() { dmesg --clear; }
+has_killed() { [ -n "$(kills)" ]; }
 
-# Whom a shortage would take, and whom the first one took after so many kills
+# Whom a shortage would take
 rehearsed() { bpftool -j oom select "${1-/}" | jq -r '.victim | "\(.cgroup) \(.comm) \(.pid)"'; }
-kill_after() { kills | sed -n "$(($1 + 1))p"; }
 
 # A shortage of the machine without a shortage: what the killer does is the same.
 shortage_now()
 {
-	local before
-	before=$(nr_kills)
+	forget_kills
 	echo f >/proc/sysrq-trigger
-	until_true more_kills_than "$before"
+	until_true has_killed
 }
 
 # A real one: somebody in SLICE takes all that there is, until it is the victim itself.
@@ -179,12 +178,12 @@ shortage()
 # for a shortage of the machine or of "scope". It is left in "victim": CGROUP COMM PID.
 as_rehearsed()
 {
-	local whom before
+	local whom
 	whom=$(rehearsed "$scope")
-	before=$(nr_kills)
+	forget_kills
 	echo "rehearsed: $whom"
 	"$@"
-	victim=$(kill_after "$before")
+	victim=$(kills | head -n 1)
 	same killed "$whom" "$victim"
 }
 
