@@ -14,7 +14,7 @@
 /* The last of its programs is attached. */
 static inline bool monitor_runs(pid_t pid)
 {
-	return !shell("grep -q mark_victim /proc/%d/fdinfo/*", pid);
+	return !shell("grep -q oom_policy_done /proc/%d/fdinfo/*", pid);
 }
 
 static inline void end_monitor(struct __test_metadata *_metadata, pid_t pid)
