@@ -51,7 +51,9 @@ struct page_counter {
 };
 
 struct oom_policy_memcg {
-	__s64 priority;
+	struct {
+		__s64 counter;
+	} priority;
 	__u8 priority_state;
 };
 

@@ -51,7 +51,7 @@ static __u8 own_priority(struct cgroup_subsys_state *css, __s64 *priority)
 
 	if (!memcg)
 		return BPF_OOM_PRIORITY_UNSET;
-	*priority = memcg->oom_policy.priority;
+	*priority = memcg->oom_policy.priority.counter;
 	state = memcg->oom_policy.priority_state;
 	bpf_put_mem_cgroup(memcg);
 	return state;
