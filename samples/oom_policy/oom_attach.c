@@ -93,10 +93,14 @@ static int set_floor(const struct oom_conf *conf, struct bpf_object *obj)
 static int open_policy(const struct oom_conf *conf, struct bpf_object **obj,
 		       struct bpf_program **prog)
 {
+	char why[128];
+
 	*obj = bpf_object__open_file(conf->policy, NULL);
-	if (!*obj)
+	if (!*obj) {
+		libbpf_strerror(errno, why, sizeof(why));
 		return conf_fail(conf, conf->policy_line, "cannot open %s: %s",
-				 conf->policy, strerror(errno));
+				 conf->policy, why);
+	}
 	*prog = find_policy(*obj);
 	if (!*prog)
 		return conf_fail(conf, conf->policy_line, "%s has no OOM policy", conf->policy);

@@ -71,8 +71,11 @@ static int add_rule(struct oom_conf *conf, int line, enum oom_rule_kind kind, co
 
 static int parse_path(struct oom_conf *conf, int line, char **words)
 {
-	if (words[1][0] != '/' && words[1][0] != '*')
-		return conf_fail(conf, line, "a path begins with a slash or a star, not as '%s'",
+	if (words[1][0] != '/' && strncmp(words[1], "**", 2))
+		return conf_fail(conf, line, "a path begins with a slash or two stars, not as '%s'",
+				 words[1]);
+	if (strstr(words[1], "//") || strstr(words[1], "/./") || strstr(words[1], "/../"))
+		return conf_fail(conf, line, "no path of a cgroup has //, /./ or /../ in it: '%s'",
 				 words[1]);
 	if (!strcmp(words[1], "/"))
 		return conf_fail(conf, line, "the root has no priority: it has no siblings");

@@ -119,10 +119,15 @@ const struct oom_value *oom_conf_find(const struct oom_conf *conf, const char *p
  * @root: where cgroup v2 is mounted
  * @was: the configuration that has been in force, or NULL
  * @is: the one that is
+ * @marks_fd: the map for the attributes that are there already
  *
  * Return: how many priorities were written, or -1 if some could not be.
  */
-int oom_walk(const char *root, const struct oom_conf *was, const struct oom_conf *is);
+int oom_walk(const char *root, const struct oom_conf *was, const struct oom_conf *is,
+	     int marks_fd);
+
+/* oom_marks() - OOM_MARK_* of a cgroup; none if it is not there */
+__u32 oom_marks(const char *root, const char *path);
 void oom_value_text(const struct oom_value *value, char *text, size_t size);
 
 /* oom_early_parse() - a line "early": @words up to a NULL */

@@ -51,7 +51,7 @@ struct {
 	__type(value, struct oom_value);
 } pods SEC(".maps");
 
-/* The attributes of cgroups that have had one since these programs are there. */
+/* The attributes of cgroups: those from before these programs are the tool's to tell. */
 struct {
 	__uint(type, BPF_MAP_TYPE_CGRP_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -186,12 +186,16 @@ static void remark(struct cgroup *cgrp, __u32 mark, bool set)
 {
 	const struct oom_value *value;
 	struct mem_cgroup *memcg;
-	__u32 *own;
+	__u32 *own, was;
 
 	own = bpf_cgrp_storage_get(&marks, cgrp, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!own)
 		return;
-	*own = set ? *own | mark : *own & ~mark;
+	was = *own;
+	*own = set ? was | mark : was & ~mark;
+	/* systemd says it again with whatever else it says: what is there by hand stays. */
+	if (*own == was)
+		return;
 	value = find_value(cgrp->kn, ROOM_XATTR, *own);
 	if (!value && (set || !find_value(cgrp->kn, ROOM_XATTR, *own | mark)))
 		return;

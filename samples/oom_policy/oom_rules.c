@@ -216,7 +216,8 @@ static int put_all(const struct oom_conf *old_conf)
 	if (!err)
 		err = oom_policy_put(new_conf, prog) ?: put_rules(skel);
 	if (!err)
-		nr_set = oom_walk(CGROUP_ROOT, old_conf, new_conf);
+		nr_set = oom_walk(CGROUP_ROOT, old_conf, new_conf,
+				  bpf_map__fd(skel->maps.marks));
 	oom_rules__destroy(skel);
 	bpf_object__close(policy);
 	if (nr_set < 0 || save_conf()) {
@@ -265,24 +266,51 @@ static int do_remove(void)
 	return 0;
 }
 
-static int check(char **paths, int nr)
+/* As the rules see it: from the mount on, without a slash that says nothing. */
+static int rule_path(const char *typed, char *path, size_t size)
+{
+	const char *from = typed;
+	size_t len = 0;
+
+	if (!strncmp(from, CGROUP_ROOT "/", sizeof(CGROUP_ROOT)))
+		from += sizeof(CGROUP_ROOT) - 1;
+	if (*from != '/')
+		return fail("the path of a cgroup begins with a slash, not as '%s'", typed);
+	for (; *from && len < size; from++)
+		if (*from != '/' || (from[1] && from[1] != '/'))
+			path[len++] = *from;
+	if (len == size)
+		return fail("the path of a cgroup has less than %zu characters", size);
+	path[len] = '\0';
+	return 0;
+}
+
+static int check_path(const char *typed)
 {
 	const struct oom_value *value;
-	char text[32];
+	char path[PATH_SIZE], text[32];
+
+	if (rule_path(typed, path, sizeof(path)))
+		return -1;
+	value = oom_conf_find(new_conf, path, oom_marks(CGROUP_ROOT, path));
+	oom_value_text(value, text, sizeof(text));
+	if (value)
+		printf("%s: %s, by line %u\n", typed, text, value->line);
+	else
+		printf("%s: no line is about it\n", typed);
+	return 0;
+}
+
+static int check(char **paths, int nr)
+{
 	int i, err;
 
 	new_conf = read_conf(conf_file, false);
 	if (!new_conf)
 		return -1;
 	err = oom_policy_check(new_conf);
-	for (i = 0; i < nr; i++) {
-		value = oom_conf_find(new_conf, paths[i], 0);
-		oom_value_text(value, text, sizeof(text));
-		if (value)
-			printf("%s: %s, by line %u\n", paths[i], text, value->line);
-		else
-			printf("%s: no line is about it\n", paths[i]);
-	}
+	for (i = 0; i < nr && !err; i++)
+		err = check_path(paths[i]);
 	if (!nr && !err)
 		printf("%s: %d rules, %d pods, %d early kills\n", conf_file, new_conf->nr_rules,
 		       new_conf->nr_pods / 2, new_conf->nr_early);

@@ -6,10 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include <bpf/bpf.h>
 
 #include "oom_conf.h"
 
@@ -18,6 +21,7 @@
 struct walk {
 	const struct oom_conf *was, *is;
 	char path[PATH_SIZE];		/* of the cgroup at hand, from the root on */
+	int marks_fd;
 	int nr_set, nr_failed;
 };
 
@@ -87,6 +91,9 @@ static void visit(struct walk *walk, int fd)
 	const __u32 marks = read_marks(fd);
 	const struct oom_value *is = oom_conf_find(walk->is, walk->path, marks), *was = NULL;
 
+	/* What has changed since the programs are there is known to them. */
+	if (marks)
+		bpf_map_update_elem(walk->marks_fd, &fd, &marks, BPF_NOEXIST);
 	if (!is && walk->was)
 		was = oom_conf_find(walk->was, walk->path, marks);
 	if (is || was)
@@ -121,10 +128,26 @@ static void descend(struct walk *walk, int fd, size_t len)
 		close(fd);
 }
 
-int oom_walk(const char *root, const struct oom_conf *was, const struct oom_conf *is)
+__u32 oom_marks(const char *root, const char *path)
+{
+	char full[PATH_MAX];
+	__u32 marks;
+	int fd;
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	marks = read_marks(fd);
+	close(fd);
+	return marks;
+}
+
+int oom_walk(const char *root, const struct oom_conf *was, const struct oom_conf *is,
+	     int marks_fd)
 {
 	const int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct walk walk = { .was = was, .is = is };
+	struct walk walk = { .was = was, .is = is, .marks_fd = marks_fd };
 
 	if (fd < 0) {
 		fprintf(stderr, "oom_rules: cannot open %s: %s\n", root, strerror(errno));

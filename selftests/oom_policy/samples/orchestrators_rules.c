@@ -299,6 +299,18 @@ TEST_F_TIMEOUT(rules, managed_oom_preference, TEST_TIMEOUT_S)
 	ASSERT_EQ(0, rules("xattr user.oomd_avoid 200\n")) TH_LOG("%s", shell_output);
 	expect_priority("prod.slice/a.service", "200");
 
+	/* Said again, it is nothing new: not of one from before, and not of another one. */
+	ASSERT_EQ(0, cgroup_write("prod.slice/a.service", "memory.oom.priority", "7"));
+	ASSERT_EQ(0, mark(A, "user.oomd_avoid", 0));
+	expect_priority("prod.slice/a.service", "7");
+	ASSERT_EQ(0, mark(B, "user.oomd_avoid", 0));
+	expect_priority("prod.slice/b.service", "200");
+	ASSERT_EQ(0, cgroup_write("prod.slice/b.service", "memory.oom.priority", "7"));
+	ASSERT_EQ(0, mark(B, "user.oomd_avoid", 0));
+	expect_priority("prod.slice/b.service", "7");
+	ASSERT_EQ(0, shell("oom_rules --config " CONF " check /prod.slice/b.service"));
+	EXPECT_NE(NULL, strstr(shell_output, ": 200, by line ")) TH_LOG("%s", shell_output);
+
 	/* Where no other line is about it, nothing is left of it. */
 	ASSERT_EQ(0, removexattr(A, "user.oomd_avoid"));
 	expect_priority("prod.slice/a.service", "unset");
@@ -385,6 +397,9 @@ TEST_F_TIMEOUT(rules, check_refuses_what_apply_does, TEST_TIMEOUT_S)
 	} bad[] = {
 		{ "policy /no/such/file\n", CONF ":1: cannot open /no/such/file" },
 		{ "policy " SHARE "/reclaim_guard.bpf.o\n", CONF ":1: " },
+		{ "policy /etc/passwd\n", "BPF object format" },
+		{ POLICY_LINE "path * 20\n", CONF ":2: a path begins with" },
+		{ POLICY_LINE "path /a/../b 20\n", CONF ":2: no path of a cgroup has" },
 		{ POLICY_LINE "path /x 20\ncgroup /nowhere\n",
 		  CONF ":3: cannot open cgroup /nowhere" },
 		{ "policy " SHARE "/biggest.bpf.o\nfloor 4M\n", CONF ":2: " },
@@ -398,6 +413,12 @@ TEST_F_TIMEOUT(rules, check_refuses_what_apply_does, TEST_TIMEOUT_S)
 		EXPECT_NE(NULL, strstr(shell_output, bad[i].says)) TH_LOG("%s", shell_output);
 		EXPECT_EQ(NULL, strstr(shell_output, " rules, "));
 	}
+	ASSERT_EQ(0, rules(POLICY_LINE "path /x 20\n"));
+	ASSERT_EQ(0, shell("oom_rules --config " CONF " check /x/ //x " CGROUP_ROOT "/x"));
+	EXPECT_STREQ("/x/: 20, by line 2\n//x: 20, by line 2\n" CGROUP_ROOT "/x: 20, by line 2",
+		     shell_output);
+	EXPECT_EQ(1, shell("oom_rules --config " CONF " check x"));
+	EXPECT_NE(NULL, strstr(shell_output, "begins with a slash, not as 'x'"));
 	ASSERT_EQ(0, shell("printf 'path /x 1\\npath /y 2\\0 3\\n' >" CONF));
 	EXPECT_EQ(1, shell("oom_rules --config " CONF " check"));
 	EXPECT_NE(NULL, strstr(shell_output, CONF ":2: there is a NUL in this line"));
