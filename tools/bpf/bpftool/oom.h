@@ -236,6 +236,11 @@ struct oom_child *oom_dies_first(int verdict, struct oom_child *a, struct oom_ch
 void oom_child_json(const struct oom_child *child);
 void oom_explain_test_run(const struct oom_judge *judge, int err, const char *path);
 
+struct bpf_test_run_opts;
+int oom_rehearse_select(const struct oom_judge *judge, __u64 scope,
+			struct bpf_test_run_opts *opts);
+int oom_steps_take(const void *data, struct bpf_oom_step *steps, int max);
+
 /* Why an OOM would go another way than the rehearsal of it. */
 enum oom_rehearsal {
 	OOM_REHEARSE_EVENT,	/* a whole OOM of that scope */

@@ -188,10 +188,8 @@ static int root_is_next(const struct oom_judge *judge, struct oom_order *order, 
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	const struct bpf_oom_priority *supposed;
-	struct bpf_oom_ctx ctx = { .cgroup_id_1 = order->root.id };
 	struct bpf_oom_priority *list;
-	struct bpf_oom_step step = {};
-	struct bpf_oom_steps head;
+	struct bpf_oom_step step;
 	size_t size;
 	__u64 data[2048] = {};
 	int err;
@@ -203,21 +201,13 @@ static int root_is_next(const struct oom_judge *judge, struct oom_order *order, 
 	size = suppose_out(order, nr, list);
 	opts.data_in = size ? list : NULL;
 	opts.data_size_in = size;
-	opts.ctx_in = &ctx;
-	opts.ctx_size_in = sizeof(ctx);
 	opts.data_out = data;
 	opts.data_size_out = sizeof(data);
-	opts.flags = BPF_F_TEST_OOM_SELECT;
-	err = bpf_prog_test_run_opts(judge->fd, &opts);
+	err = oom_rehearse_select(judge, order->root.id, &opts);
 	free(list);
-	if (err || ((int)opts.retval && (int)opts.retval != -ESRCH))
-		return -1;
-	memcpy(&head, data, sizeof(head));
-	if ((int)opts.retval || !head.nr_steps)
-		return 0;
-	memcpy(&step, (void *)data + head.header_size,
-	       head.step_size < sizeof(step) ? head.step_size : sizeof(step));
-	if (step.winner_id != order->root.id)
+	if (err)
+		return opts.retval && err == -ESRCH ? 0 : -1;
+	if (!oom_steps_take(data, &step, 1) || step.winner_id != order->root.id)
 		return 0;
 	order->root.usage = step.winner_usage;
 	order->root.freeable = step.winner_usage;

@@ -181,6 +181,47 @@ static const char *or_outside(void)
 }
 
 /**
+ * oom_rehearse_select() - a selection, of which nobody dies
+ * @judge: the program
+ * @scope: id of the cgroup that is out of memory
+ * @opts: what goes in beside that, and where victim and steps come out
+ *
+ * Return: 0; a negative errno, with @opts->retval 0 if the program could not be run.
+ */
+int oom_rehearse_select(const struct oom_judge *judge, __u64 scope,
+			struct bpf_test_run_opts *opts)
+{
+	struct bpf_oom_ctx ctx = { .cgroup_id_1 = scope };
+
+	opts->ctx_in = &ctx;
+	opts->ctx_size_in = sizeof(ctx);
+	opts->flags = BPF_F_TEST_OOM_SELECT;
+	return bpf_prog_test_run_opts(judge->fd, opts) ?: (int)opts->retval;
+}
+
+/**
+ * oom_steps_take() - of the kernel's steps what is known here
+ * @data: what oom_rehearse_select() has put out
+ * @steps: filled; what is known here only is zero
+ * @max: how many there is room for
+ *
+ * Return: how many they are.
+ */
+int oom_steps_take(const void *data, struct bpf_oom_step *steps, int max)
+{
+	const struct bpf_oom_steps *head = data;
+	size_t size = head->step_size;
+	int i;
+
+	if (size > sizeof(*steps))
+		size = sizeof(*steps);
+	memset(steps, 0, max * sizeof(*steps));
+	for (i = 0; i < (int)head->nr_steps && i < max; i++)
+		memcpy(&steps[i], data + head->header_size + i * head->step_size, size);
+	return i;
+}
+
+/**
  * oom_explain_test_run() - why a program could not be run
  * @judge: the program
  * @err: errno

@@ -58,18 +58,11 @@ static void explain_select(const struct selection *s, int err)
 	}
 }
 
-/* Of the kernel's steps what is known here; what is known here only is zero. */
 static void take_steps(struct selection *s, const void *data)
 {
 	const struct bpf_oom_steps *head = data;
-	size_t size = head->step_size;
-	__u32 i;
 
-	if (size > sizeof(s->steps[0]))
-		size = sizeof(s->steps[0]);
-	for (i = 0; i < head->nr_steps && i < MAX_STEPS; i++)
-		memcpy(&s->steps[i], data + head->header_size + i * head->step_size, size);
-	s->nr_steps = i;
+	s->nr_steps = oom_steps_take(data, s->steps, MAX_STEPS);
 	s->truncated = head->flags & BPF_OOM_STEPS_TRUNCATED;
 	s->over_budget = head->flags & BPF_OOM_STEPS_OVER_BUDGET;
 }
@@ -77,23 +70,17 @@ static void take_steps(struct selection *s, const void *data)
 static int rehearse(struct selection *s)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	struct bpf_oom_ctx ctx = { .cgroup_id_1 = s->scope.id };
 	__u64 data[STEPS_ROOM / sizeof(__u64)] = {};
 	const struct bpf_oom_priority *supposed;
 	int err;
 
 	opts.data_size_in = oom_priority_supposed(&supposed);
 	opts.data_in = supposed;
-	opts.ctx_in = &ctx;
-	opts.ctx_size_in = sizeof(ctx);
 	opts.ctx_out = &s->victim;
 	opts.ctx_size_out = sizeof(s->victim);
 	opts.data_out = data;
 	opts.data_size_out = sizeof(data);
-	opts.flags = BPF_F_TEST_OOM_SELECT;
-	err = bpf_prog_test_run_opts(s->judge.fd, &opts);
-	if (!err)
-		err = (int)opts.retval;
+	err = oom_rehearse_select(&s->judge, s->scope.id, &opts);
 	if (err) {
 		explain_select(s, -err);
 		return -1;
